@@ -1,0 +1,59 @@
+"""One page after another: the lesson to compare the others with.
+
+The program asks for a page, waits until it is there, then asks for the next.
+All of them go over one `requests.Session`, which keeps its connection open.
+
+What to look for
+    The waterfall is a staircase: each bar begins where the last one ended.
+    One page is in flight, so all the waiting adds up: 3 x (0.2 + 0.3 + 0.4).
+
+The trap
+    To print "Downloaded 9 sites" because nine were asked for. Here
+    `request_site` returns a Page that says what became of it, and only the
+    pages that arrived are counted. A request without `timeout=` is a trap
+    as well: it may wait for ever.
+
+Try
+    python 01_sync.py --repeat 2
+        Twice the pages, twice the time.
+    python 01_sync.py http://127.0.0.1:1/
+        Nobody listens there: the page FAILED, and the exit status is 1.
+    Change `request_site(url, session)` to `request_site(url, Session())`
+        Nine sessions: each page opens a connection of its own.
+"""
+
+import common  # first: it answers Ctrl-C while the others are imported
+
+import sys
+
+from requests import RequestException, Session
+
+
+def request_site(url, session):
+    """Download *url* over *session*; return its Page, arrived or failed."""
+    page = common.Page(url, session)
+    try:
+        with session.get(page.start(), timeout=common.TIMEOUT) as response:
+            page.arrived(response.status_code, common.check(response).content)
+    # What a download may raise, and no more: a TypeError is our own mistake.
+    except (RequestException, ValueError) as error:
+        page.failed(error)
+    return page
+
+
+@common.timed
+def request_all_sites(urls, show):
+    """Download *urls*; call *show* with each Page as it finishes."""
+    with Session() as session:
+        for url in urls:
+            show(request_site(url, session))
+
+
+def main(arguments=()):
+    """Run the lesson with *arguments*, a list of str; return its status."""
+    return common.run(request_all_sites, arguments)
+
+
+if __name__ == "__main__":
+    with common.script():
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""A pool of threads, with a Session for each thread.
+
+A thread that waits for the network lets go of the GIL, the lock that lets
+only one thread run Python at a time, and meanwhile the other threads go on.
+
+What to look for
+    Four bars side by side. A thread that is done takes the next page, so
+    2.7 s of waiting divide among four threads; as the pages cannot be cut to
+    fit, that makes 0.9 s. Each thread makes a session at its first page and
+    keeps it: four sessions.
+
+The trap
+    `executor.map(request_site, urls)`, with nobody looking at the results:
+    what a thread raised stays with its result, and is never heard of. Here
+    `future.result()` raises it again. And one Session shared by all threads:
+    nothing says that it may be. `threading.local()` holds one for each.
+
+Try
+    python 02_threads.py --workers 9
+        A thread for each page: 0.4 s, as long as the slowest page.
+    python 02_threads.py --workers 1
+        One thread is lesson 1 again: 2.7 s.
+    Change `submit(request_site, url)` to `submit(request_site)`
+        A TypeError, heard at once: `result()` raises it.
+"""
+
+import common  # first: it answers Ctrl-C while the others are imported
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from requests import RequestException, Session
+
+thread_local = threading.local()
+
+
+def get_session():
+    """Return the Session of this thread, made when it first asks."""
+    if not hasattr(thread_local, "session"):
+        thread_local.session = Session()
+    return thread_local.session
+
+
+def request_site(url):
+    """Download *url*; return its Page, arrived or failed."""
+    session = get_session()
+    page = common.Page(url, session)
+    try:
+        with session.get(page.start(), timeout=common.TIMEOUT) as response:
+            page.arrived(response.status_code, common.check(response).content)
+    # What a download may raise, and no more: a TypeError is our own mistake.
+    except (RequestException, ValueError) as error:
+        page.failed(error)
+    return page
+
+
+@common.timed
+def request_all_sites(urls, show, workers=4):
+    """Download *urls*; call *show* with each Page as it finishes."""
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="Thread")
+    try:
+        futures = [executor.submit(request_site, url) for url in urls]
+        for future in as_completed(futures):
+            show(future.result())
+    # After Ctrl-C, `with` would still wait for all the pages that are left.
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def main(arguments=()):
+    """Run the lesson with *arguments*, a list of str; return its status."""
+    return common.run(request_all_sites, arguments)
+
+
+if __name__ == "__main__":
+    with common.script():
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""A pool of processes, with a Session for each process.
+
+Each process is a Python of its own, with its own memory and its own GIL.
+What goes to it and comes back is pickled: here a URL, and then a Page.
+
+What to look for
+    The same picture as with threads, a little later: the bars begin once the
+    processes have started. For waiting that buys nothing. For computing it
+    would: processes run Python on several cores at the same time.
+
+The trap
+    A Session made for each page, or sent along with it. `set_session` runs
+    once in each process, and the global `session` is that process's own.
+    Also: on Windows and macOS a process starts by importing this file, so
+    without the last `if` it would start processes of its own. And what it
+    prints may be lost, as in a notebook: so the pages are shown from here.
+
+Try
+    python 03_processes.py --workers 9
+        A process for each page: 0.4 s, and the start of nine processes.
+    python 03_processes.py --workers 1
+        One process is lesson 1 again, and its start.
+    Change `Pool(workers, set_session)` to `Pool(workers)`
+        An AttributeError: in those processes `session` is still None.
+"""
+
+import common  # first: it answers Ctrl-C while the others are imported
+
+import multiprocessing
+import sys
+
+from requests import RequestException, Session
+
+session = None
+
+
+def set_session():
+    """Make the Session of this process, one of the pool's, at its start."""
+    global session
+    common.stay_with_parent()
+    session = Session()
+
+
+def request_site(url):
+    """Download *url*; return its Page, arrived or failed."""
+    page = common.Page(url, session)
+    try:
+        with session.get(page.start(), timeout=common.TIMEOUT) as response:
+            page.arrived(response.status_code, common.check(response).content)
+    # What a download may raise, and no more: a TypeError is our own mistake.
+    except (RequestException, ValueError) as error:
+        page.failed(error)
+    return page
+
+
+@common.timed
+def request_all_sites(urls, show, workers=4):
+    """Download *urls*; call *show* with each Page as it finishes."""
+    with common.interrupts_held():  # Ctrl-C is for this process alone.
+        pool = multiprocessing.Pool(workers, set_session)
+    with pool:
+        for page in pool.imap_unordered(request_site, urls):
+            show(page)
+
+
+def main(arguments=()):
+    """Run the lesson with *arguments*, a list of str; return its status."""
+    return common.run(request_all_sites, arguments)
+
+
+if __name__ == "__main__":
+    with common.script():
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,103 @@
+"""Coroutines, with sleep in place of the network: nothing to install.
+
+Calling an `async def` function makes a coroutine: work that has not begun.
+A task runs it on the event loop, one thread that goes from task to task.
+`await` is where a task waits, and where the loop turns to another one.
+
+What to look for
+    Three pieces of work, of 3, 2 and 1 calculations, first one after the
+    other: 6 s. Then as three tasks, whose lines alternate: 3 s, the longest
+    piece alone. Both times a single thread does it.
+
+The trap
+    `time.sleep` in a coroutine: it never comes back to the loop, and so
+    everybody stops. Many older texts hand coroutines to `asyncio.wait`; since
+    Python 3.11 that is a TypeError. `asyncio.gather` makes tasks of them.
+    And `asyncio.run` starts an event loop, for which a notebook has no use:
+    its cells run on one already. There, write `await` in place of it.
+
+Try
+    python 04_asyncio_sleep.py --step 0.1
+        The same at ten times the speed: 0.6 s, then 0.3 s.
+    Change `await asyncio.sleep(step)` to `time.sleep(step)`
+        6 s both times, and no line between another's: nobody lets go.
+    In a notebook: await lesson.process_async(1, [])
+        The second half by itself, where asyncio.run would be an error.
+"""
+
+import common  # first: it answers Ctrl-C while the others are imported
+
+import asyncio
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+WORKS = [("One", 3), ("Two", 2), ("Three", 1)]
+
+
+def exe_calculate_sync(name, n, step, done):
+    """Do *n* calculations of *step* seconds, and add a row to *done*."""
+    start = time.perf_counter()
+    for i in range(1, n + 1):
+        print(f"{name} -> {i} of {n} is calculating...", flush=True)
+        time.sleep(step)
+    print(f"{name} - {n} works are done!", flush=True)
+    done.append(("MainThread", name, start, time.perf_counter(), ""))
+
+
+@common.timed
+def process_sync(step, done):
+    """Do all of WORKS, one after another."""
+    for name, n in WORKS:
+        exe_calculate_sync(name, n, step, done)
+
+
+async def exe_calculate_async(name, n, step, done):
+    """Do the same, and let the others go on during each calculation."""
+    start = time.perf_counter()
+    task = asyncio.current_task().get_name()
+    for i in range(1, n + 1):
+        print(f"{name} -> {i} of {n} is calculating...", flush=True)
+        await asyncio.sleep(step)
+    print(f"{name} - {n} works are done!", flush=True)
+    done.append((task, name, start, time.perf_counter(), ""))
+
+
+@common.timed
+async def process_async(step, done):
+    """Do all of WORKS together, a task for each."""
+    works = [exe_calculate_async(name, n, step, done) for name, n in WORKS]
+    await asyncio.gather(*works)
+
+
+def run(coroutine):
+    """Run *coroutine* on an event loop of its own; return its result."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # In a notebook: one thread runs one loop at a time, so take another.
+    with ThreadPoolExecutor() as executor:
+        return executor.submit(asyncio.run, coroutine).result()
+
+
+def main(arguments=()):
+    """Run the lesson with *arguments*, a list of str; return its status."""
+    parser = common.argument_parser(sys.modules[__name__])
+    parser.add_argument(
+        "--step", type=common.seconds, default=1, metavar="SECONDS",
+        help="the length of one calculation (default: 1)",
+    )
+    step = parser.parse_args(arguments).step
+    done = []
+    with common.interrupts_told(lambda: f"{len(done)} of 6 works done"):
+        _, duration = process_sync(step, done)
+        common.half(done, duration)
+        _, duration = run(process_async(step, done))
+        common.half(done[3:], duration)
+    return 0
+
+
+if __name__ == "__main__":
+    with common.script():
+        sys.exit(main(sys.argv[1:]))

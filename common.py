@@ -1,0 +1,578 @@
+"""What the five lessons share: addresses, the clock, and what is printed.
+
+The parts stand in the order in which a run meets them. Only the standard
+library is used, so that lesson 4 runs where nothing is installed.
+
+`python common.py` serves the practice site by hand, for a browser or curl.
+"""
+
+import os
+import signal
+import sys
+
+
+def interrupt_early(*_):
+    """Answer Ctrl-C while there is nothing yet to clean up."""
+    print("\nInterrupted before the first page.", flush=True)
+    os._exit(130)
+
+
+# A lesson imports this file before the slow imports, so that Ctrl-C finds an
+# answer during them too. No other program that imports it is meddled with.
+program = getattr(sys.modules["__main__"], "__file__", None) or os.devnull
+if os.path.dirname(os.path.abspath(program)) == os.path.dirname(__file__):
+    signal.signal(signal.SIGINT, interrupt_early)
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import inspect
+import itertools
+import multiprocessing
+import re
+import socketserver
+import ssl
+import subprocess
+import threading
+import time
+import weakref
+from http.client import responses
+from http.server import BaseHTTPRequestHandler
+from multiprocessing import resource_tracker
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+# ---- Addresses and limits ------------------------------------------------
+
+#: The three real sites, three times each.
+LIVE_URLS = [
+    "https://www.jython.org",
+    "http://olympus.realpython.org/dice",
+    "https://realpython.com",
+] * 3
+
+#: The practice site: path, seconds until it answers, content type, body.
+PAGES = {
+    "/jython": (0.2, "text/html", b"<h1>jython</h1>".ljust(10_782)),
+    "/dice": (0.3, "application/json", b"4"),
+    "/realpython": (0.4, "text/html", b"<h1>realpython</h1>".ljust(56_718)),
+}
+
+#: Seconds to wait for a connection, and then between two pieces of an answer.
+TIMEOUT = float(os.environ.get("LESSON_TIMEOUT") or 10)
+
+# ---- A run, from its start to its end --------------------------------------
+
+
+def run(request_all_sites, arguments):
+    """Run a lesson: read *arguments*, download, print what happened.
+
+    Returns the exit status: 0 if all pages arrived, else 1; for a lesson
+    whose *request_all_sites* is a coroutine function, a coroutine of it.
+    Raises SystemExit(2) if *arguments*, a list of str, are wrong.
+    """
+    with contextlib.ExitStack() as stack:
+        ready = prepared(request_all_sites, arguments)
+        download, report = stack.enter_context(ready)
+        if inspect.iscoroutinefunction(request_all_sites):
+            trusted()  # Reading it takes a while, which is no download.
+            return run_async(download, report, stack.pop_all())
+        _, duration = download()
+        return report.end(duration)
+
+
+async def run_async(download, report, stack):
+    """Do the last two steps of `run` on an event loop."""
+    with stack:
+        _, duration = await download()
+        return report.end(duration)
+
+
+@contextlib.contextmanager
+def prepared(request_all_sites, arguments):
+    """Yield the call that downloads what *arguments* say, and its Report."""
+    options, own = command_line(request_all_sites, arguments)
+    with contextlib.ExitStack() as stack:
+        urls = options.urls or (LIVE_URLS if options.live else [])
+        if not urls:
+            site = stack.enter_context(practice_site())
+            urls = [site + path for path in PAGES] * 3
+        report = Report(urls * options.repeat)
+        stack.enter_context(interrupts_told(report.progress))
+        call = request_all_sites, report.urls, report.show
+        yield functools.partial(*call, **own), report
+
+
+@contextlib.contextmanager
+def interrupts_told(progress):
+    """On Ctrl-C, print how far it got: what *progress*, a function, says."""
+    if signal.getsignal(signal.SIGINT) is interrupt_early:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say(f"\nInterrupted: {progress()}.")
+        raise
+
+
+@contextlib.contextmanager
+def script():
+    """Let Ctrl-C, or a reader that leaves as `head` does, end it quietly."""
+    status = 130
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if threading.active_count() > 1:
+        os._exit(status)  # A thread may still wait for a server; do not.
+    sys.exit(status)
+
+
+# ---- The command line ----------------------------------------------------
+
+
+def command_line(request_all_sites, arguments):
+    """Return what *arguments* ask for: the options, and the lesson's own.
+
+    The lesson's own option is the third parameter of *request_all_sites*.
+    """
+    parser = argument_parser(inspect.getmodule(request_all_sites))
+    add = parser.add_argument
+    add("urls", nargs="*", type=http_url, metavar="URL",
+        help="pages to download, in place of the practice site's")
+    add("--live", action="store_true", help="download three real sites")
+    add("--repeat", type=count, default=1, metavar="N",
+        help="download all of them N times (default: 1)")
+    own = [*inspect.signature(request_all_sites).parameters.values()][2:]
+    for option in own:
+        add(f"--{option.name}", type=count, default=option.default,
+            metavar="N", help=f"N at once (default: {option.default})")
+    options = parser.parse_intermixed_args(arguments)
+    if options.live and options.urls:
+        parser.error("argument --live: not allowed together with a URL")
+    return options, {o.name: getattr(options, o.name) for o in own}
+
+
+def argument_parser(lesson):
+    """Return a parser for *lesson*, a module; it errs on one line."""
+    name = os.path.basename(lesson.__file__)
+    about = lesson.__doc__.partition("\n")[0]
+    parser = argparse.ArgumentParser(name, None, about, allow_abbrev=False)
+    parser.error = lambda text: parser.exit(2, f"{name}: {one_line(text)}\n")
+    return parser
+
+
+#: Nothing but a port may follow the bracket of an IPv6 address.
+HTTP = re.compile(r"https?://(?![^/?#]*\][^:/?#])\S+", re.I)
+
+
+def http_url(text):
+    """Return *text*, an http or https URL; else raise ArgumentTypeError."""
+    wrong = "not an http:// or https:// URL with a host"
+    try:
+        parts = urlsplit(text)
+        if parts.port == 0:
+            wrong = "no page is served on port 0"
+        elif parts.hostname and HTTP.fullmatch(text) and text.isprintable():
+            return text
+    except ValueError as error:  # from urlsplit: the port, or IPv6
+        wrong = error
+    raise argparse.ArgumentTypeError(f"{text!r}: {wrong}")
+
+
+def count(text):
+    """Return *text* as an int of 1 or more; else raise ArgumentTypeError."""
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: not a number of 1 or more")
+
+
+def seconds(text):
+    """Return *text* as a float of 0 or more; else raise ArgumentTypeError."""
+    if re.fullmatch(r"[0-9]*\.?[0-9]+", text):
+        return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: not a number of seconds")
+
+
+# ---- The practice site ---------------------------------------------------
+
+
+class PracticeHandler(BaseHTTPRequestHandler):
+    """Answers each path of PAGES after its delay; / is an index of them."""
+
+    protocol_version = "HTTP/1.1"  # A connection stays open for more pages.
+    disable_nagle_algorithm = True  # Else a body waits 40 ms for its headers.
+
+    def do_GET(self):
+        links = "".join(f'<li><a href="{page}">{page}</a>' for page in PAGES)
+        index = 0, "text/html", f"<h1>Practice site</h1>{links}".encode()
+        delay, kind, body = {"/": index, **PAGES}.get(self.path, (0, "", b""))
+        time.sleep(delay)
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Print nothing: the terminal belongs to the lesson."""
+
+
+class PracticeServer(socketserver.ThreadingTCPServer):
+    """A thread for each connection. (HTTPServer looks up its own name.)"""
+
+    request_queue_size = 1024  # With 5, the default, some wait for a second.
+    daemon_threads = True
+
+
+def serve(for_lesson):
+    """Serve the practice site until Ctrl-C; *for_lesson*, until it ends."""
+    with PracticeServer(("127.0.0.1", 0), PracticeHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = "http://127.0.0.1:{1}".format(*server.server_address)
+        if for_lesson:
+            print(address, flush=True)
+            sys.stdin.read()  # Nothing comes; it ends when the lesson does.
+            os._exit(0)
+        pages = [f"{page}  {PAGES[page][0]} s" for page in PAGES]
+        print(f"Serving {address}/", *pages, "Ctrl-C ends it.", sep="\n")
+        signal.signal(signal.SIGINT, lambda *_: sys.exit("\nEnded."))
+        threading.Event().wait()
+
+
+@contextlib.contextmanager
+def practice_site():
+    """Start the practice site in a process of its own; yield its address.
+
+    Its standard input ends with the lesson, however that ends, and it with
+    that. It is apart from the terminal, so that Ctrl-C does not reach it.
+    """
+    command = [sys.executable, os.path.abspath(__file__), "--for-a-lesson"]
+    apart = {"start_new_session": True}
+    if sys.platform == "win32":
+        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, **apart) as site:
+        address = site.stdout.readline().decode().strip()
+        before = os.environ.get("no_proxy")
+        os.environ["no_proxy"] = "127.0.0.1"  # No proxy comes in between.
+        try:
+            yield address
+        finally:
+            os.environ["no_proxy"] = before or ""
+            if before is None:
+                del os.environ["no_proxy"]
+
+
+# ---- The clock -------------------------------------------------------------
+
+
+def timed(function):
+    """Decorate *function*, which then returns its result and its seconds.
+
+    It may be made by `def` or by `async def`. A call of the second only makes
+    a coroutine, which takes 0.000 seconds: what counts is the await.
+    """
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            start = time.perf_counter()
+            result = await function(*args, **kwargs)
+            return result, time.perf_counter() - start
+
+    else:
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            return result, time.perf_counter() - start
+
+    return wrapper
+
+
+# ---- One page --------------------------------------------------------------
+
+#: The sessions of this process, numbered. (An id may be used again.)
+SESSIONS, NUMBERS = weakref.WeakKeyDictionary(), itertools.count()
+
+
+class Page:
+    """What became of one page. It can be pickled: a process can return it.
+
+    Its attributes: `url`; `kind` and `worker`, what carried it and that one's
+    name; `session`, which is different for each session; `started` and
+    `ended`, in seconds on time.perf_counter, the same for all processes;
+    `status`; `size`, in bytes; `error`, on one line, empty if it arrived.
+    """
+
+    def __init__(self, url, session):
+        self.url = url
+        self.kind, self.worker = current_worker()
+        number = SESSIONS.setdefault(session, next(NUMBERS))
+        self.session = f"{os.getpid()}-{number}"
+        self.status = self.size = 0
+        self.error = ""
+        self.start()
+
+    def start(self):
+        """Start the clock; return the URL."""
+        self.started = self.ended = time.perf_counter()
+        return self.url
+
+    def arrived(self, status, body):
+        """Note an answer: a failure if its status is not 200 to 299."""
+        self.ended = time.perf_counter()
+        self.status, self.size = status, len(body)
+        if not 200 <= status < 300:
+            self.error = f"HTTP {status} {responses.get(status, '')}".strip()
+
+    def failed(self, error):
+        """Note *error*, the exception that came in place of an answer."""
+        self.ended = time.perf_counter()
+        self.error = one_line(f"{type(error).__name__}: {error}")
+
+    def row(self):
+        """Return the row of the waterfall, with a short name for the page."""
+        parts = urlsplit(self.url)
+        name = (parts.path.rpartition("/")[2] or parts.hostname)[-16:]
+        return self.worker, name, self.started, self.ended, self.error
+
+
+def current_worker():
+    """Return what runs this, task, process or thread, and its name."""
+    with contextlib.suppress(RuntimeError):  # from a thread without a loop
+        task = asyncio.current_task()
+        # A notebook runs each cell in a task, which is not what we look for.
+        if task and task.get_coro().__name__ == "request_site":
+            return "task", task.get_name()
+    if multiprocessing.parent_process():
+        return "process", multiprocessing.current_process().name
+    return "thread", threading.current_thread().name
+
+
+def one_line(text):
+    """Return *text* on one line, printable, and cut to 300 characters."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    text = " ".join(text.split())
+    return text if len(text) <= 300 else f"{text[:300]}..."
+
+
+# ---- Where aiohttp and requests differ -------------------------------------
+
+#: A header as aiohttp lets it pass (RFC 9112, section 5; its own length).
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ?: [^\0\r]{0,8190}")
+
+
+def check(response):
+    """Return *response*, of requests; raise ValueError if aiohttp refuses it.
+
+    Python's http.client reads over malformed headers; aiohttp does not.
+    """
+    for answer in (*response.history, response):
+        headers = answer.raw._original_response.msg
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        for line in lines:
+            if not HEADER.fullmatch(line.replace("\r\n", "")):
+                raise ValueError(f"malformed header: {line!r}")
+        lengths = headers.get_all("Content-Length", [])
+        if lengths and not re.fullmatch("[0-9]+", ",".join(lengths)):
+            raise ValueError(f"malformed Content-Length: {lengths}")
+        if headers.defects or (lengths and "Transfer-Encoding" in headers):
+            raise ValueError(f"malformed headers: {lines}")
+    coding = response.headers.get("Content-Encoding", "").lower()
+    if coding in {"br", "zstd"} - set(
+        re.split("[ ,]+", response.request.headers["Accept-Encoding"])
+    ):
+        raise ValueError(f"encoded as {coding}, which was not asked for")
+    if len(response.history) >= 10:
+        raise ValueError("10 redirects or more")
+    return response
+
+
+@functools.cache
+def trusted():
+    """Return an SSLContext for aiohttp that trusts what requests trusts.
+
+    That is what REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, a file or a
+    folder, else the file that is installed with requests.
+    """
+    import certifi  # Not there where lesson 4 runs with nothing installed.
+
+    names = "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"
+    paths = [os.environ.get(name) for name in names] + [certifi.where()]
+    path = next(filter(None, paths))
+    kind = "capath" if os.path.isdir(path) else "cafile"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with contextlib.suppress(OSError):  # Without its list, it trusts nobody.
+        context.load_verify_locations(**{kind: path})
+    return context
+
+
+def proxied():
+    """Return whether the environment names a proxy.
+
+    Only then should aiohttp look for one: that costs five times the processor
+    time of a page. It does not know ALL_PROXY, so that is spelt out for it.
+    """
+    proxies = getproxies()
+    for scheme in {"http", "https"} - proxies.keys():
+        if "all" in proxies:
+            os.environ[f"{scheme}_proxy"] = proxies["all"]
+    return bool(proxies.keys() - {"no"})
+
+
+# ---- A process of a pool ---------------------------------------------------
+
+
+@contextlib.contextmanager
+def interrupts_held():
+    """Hold Ctrl-C back while a pool starts, and from its processes for good.
+
+    A process inherits what its parent holds back. Windows has no such thing:
+    there only `stay_with_parent` keeps Ctrl-C from it, a moment later.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    if multiprocessing.get_start_method() != "fork":
+        resource_tracker.ensure_running()  # Its start would let Ctrl-C go.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def stay_with_parent():
+    """Leave Ctrl-C to the parent process, and end as soon as it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent():
+    """Wait until the parent process ends, and end this one."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+# ---- What is printed -------------------------------------------------------
+
+#: Columns of a line, rows of a waterfall, and the columns of a page's line.
+COLUMNS, ROWS = 79, 20
+LINE = "{:<17} {:>7} {:>6} {:>6}  {}"
+
+
+class Report:
+    """The pages of one run: a line as each finishes, and the sum of them."""
+
+    def __init__(self, urls):
+        self.urls = urls
+        self.pages = []
+        self.sessions = {}
+        self.started = time.perf_counter()
+
+    def show(self, page):
+        """Print the line of *page*, a Page that finished."""
+        if not self.pages:
+            say(LINE.format("worker", "session", "bytes", "status", "URL"))
+        self.pages.append(page)
+        number = self.sessions.setdefault(page.session, len(self.sessions) + 1)
+        told = page.size, page.status, page.url
+        if page.error:
+            told = "", "FAILED", f"{page.error}  {page.url}"
+        say(LINE.format(page.worker, number, *told))
+
+    def progress(self):
+        """Return how far the run got, as '7 of 9 sites downloaded'."""
+        arrived = sum(not page.error for page in self.pages)
+        return f"{arrived} of {len(self.urls)} sites downloaded"
+
+    def end(self, duration):
+        """Print the summary of a run of *duration* seconds.
+
+        Returns the exit status: 0 if all pages arrived, else 1.
+        """
+        total = len(self.urls)
+        arrived = sum(not page.error for page in self.pages)
+        sites = total if arrived == total else f"{arrived} of {total}"
+        say(f"\nDownloaded {sites} sites in {duration:.2f} seconds")
+        workers = {page.worker: page.kind for page in self.pages}
+        kind = plural(len(workers), *set(workers.values()))
+        sessions = plural(len(self.sessions), "session")
+        most = plural(in_flight(self.pages), "page")
+        say(f"{kind}, {sessions}, at most {most} in flight at once")
+        rows = [page.row() for page in self.pages]
+        waterfall(rows, self.started, duration)
+        return int(arrived != total)
+
+
+def plural(number, noun):
+    """Return *number* and *noun*, as '1 page' or '4 processes'."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"
+
+
+def in_flight(pages):
+    """Return how many of *pages* were under way at once, at most."""
+    changes = [(page.started, 1) for page in pages]
+    changes += [(page.ended, -1) for page in pages]
+    return max(itertools.accumulate(by for _, by in sorted(changes)))
+
+
+def waterfall(rows, start, duration):
+    """Draw a bar for each of *rows*, on an axis of *duration* seconds.
+
+    A row holds the worker, the name of its work, the two seconds between
+    which it did it, on the clock that showed *start* at the axis's left end,
+    and whether it failed.
+    """
+    rows = sorted(rows, key=lambda row: row[2])
+    shown = rows[:ROWS]
+    first, second = (max(len(row[i]) for row in shown) for i in (0, 1))
+    width = COLUMNS - first - second - 10
+    block = "\u2588" if shows("\u2588") else "#"
+    axis = f"0{duration:>{width - 1}.2f}"
+    say(f"\n{'':{first}} {'':{second}} seconds {axis}")
+    for worker, work, started, ended, failed in shown:
+        left = int((started - start) / duration * width)
+        right = max(round((ended - start) / duration * width), left + 1)
+        bar = " " * left + ("x" if failed else block) * (right - left)
+        took = f"{ended - started:.2f}"
+        say(f"{worker:<{first}} {work:<{second}} {took:>7} {bar}")
+    if len(rows) > ROWS:
+        say(f"and {len(rows) - ROWS} more")
+
+
+def half(rows, duration):
+    """Print the *duration* of a half of lesson 4, and its waterfall."""
+    say(f">>> total seconds: {duration:.2f}")
+    waterfall(rows, min(row[2] for row in rows), duration)
+    say("")
+
+
+def shows(text):
+    """Return whether the console can show *text*."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def say(text):
+    """Print *text* at once, with escapes for what the console cannot show."""
+    encoding = sys.stdout.encoding or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    serve(for_lesson=sys.argv[1:] == ["--for-a-lesson"])
