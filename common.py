@@ -129,8 +129,8 @@ def script():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if threading.active_count() > 1:
-        os._exit(status)  # A thread may still wait for a server; do not.
+    if [thread for thread in threading.enumerate() if not thread.daemon][1:]:
+        os._exit(status)  # They may still wait for a server; we do not.
     sys.exit(status)
 
 
@@ -144,7 +144,7 @@ def command_line(request_all_sites, arguments):
     """
     parser = argument_parser(inspect.getmodule(request_all_sites))
     add = parser.add_argument
-    add("urls", nargs="*", type=http_url, metavar="URL",
+    add("urls", nargs="*", metavar="URL",
         help="pages to download, in place of the practice site's")
     add("--live", action="store_true", help="download three real sites")
     add("--repeat", type=count, default=1, metavar="N",
@@ -156,6 +156,8 @@ def command_line(request_all_sites, arguments):
     options = parser.parse_intermixed_args(arguments)
     if options.live and options.urls:
         parser.error("argument --live: not allowed together with a URL")
+    for url in filter(fault, options.urls):
+        parser.error(f"argument URL: {url!r}: {fault(url)}")
     return options, {o.name: getattr(options, o.name) for o in own}
 
 
@@ -168,22 +170,18 @@ def argument_parser(lesson):
     return parser
 
 
-#: Nothing but a port may follow the bracket of an IPv6 address.
-HTTP = re.compile(r"https?://(?![^/?#]*\][^:/?#])\S+", re.I)
-
-
-def http_url(text):
-    """Return *text*, an http or https URL; else raise ArgumentTypeError."""
-    wrong = "not an http:// or https:// URL with a host"
+def fault(url):
+    """Return what keeps *url* from being an http or https URL, or None."""
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(url)
         if parts.port == 0:
-            wrong = "no page is served on port 0"
-        elif parts.hostname and HTTP.fullmatch(text) and text.isprintable():
-            return text
-    except ValueError as error:  # from urlsplit: the port, or IPv6
-        wrong = error
-    raise argparse.ArgumentTypeError(f"{text!r}: {wrong}")
+            return "no page is served on port 0"
+    except ValueError as error:  # in the port, or the IPv6 address
+        return error
+    # After the bracket of an IPv6 address, only a port can come.
+    shape = re.fullmatch(r"(?i)https?://(?![^/?#]*\][^:/?#])\S+", url)
+    if not (shape and parts.hostname and url.isprintable()):
+        return "not an http:// or https:// URL with a host"
 
 
 def count(text):
@@ -230,6 +228,9 @@ class PracticeServer(socketserver.ThreadingTCPServer):
     request_queue_size = 1024  # With 5, the default, some wait for a second.
     daemon_threads = True
 
+    def handle_error(self, *_):
+        """Print nothing when a client leaves early, as after Ctrl-C."""
+
 
 def serve(for_lesson):
     """Serve the practice site until Ctrl-C; *for_lesson*, until it ends."""
@@ -242,7 +243,7 @@ def serve(for_lesson):
             os._exit(0)
         pages = [f"{page}  {PAGES[page][0]} s" for page in PAGES]
         print(f"Serving {address}/", *pages, "Ctrl-C ends it.", sep="\n")
-        signal.signal(signal.SIGINT, lambda *_: sys.exit("\nEnded."))
+        signal.signal(signal.SIGINT, lambda *_: os._exit(0))
         threading.Event().wait()
 
 
@@ -477,7 +478,6 @@ class Report:
         self.urls = urls
         self.pages = []
         self.sessions = {}
-        self.started = time.perf_counter()
 
     def show(self, page):
         """Print the line of *page*, a Page that finished."""
@@ -496,10 +496,11 @@ class Report:
         return f"{arrived} of {len(self.urls)} sites downloaded"
 
     def end(self, duration):
-        """Print the summary of a run of *duration* seconds.
+        """Print the summary of a run that took *duration* seconds, till now.
 
         Returns the exit status: 0 if all pages arrived, else 1.
         """
+        start = time.perf_counter() - duration
         total = len(self.urls)
         arrived = sum(not page.error for page in self.pages)
         sites = total if arrived == total else f"{arrived} of {total}"
@@ -510,7 +511,7 @@ class Report:
         most = plural(in_flight(self.pages), "page")
         say(f"{kind}, {sessions}, at most {most} in flight at once")
         rows = [page.row() for page in self.pages]
-        waterfall(rows, self.started, duration)
+        waterfall(rows, start, duration)
         return int(arrived != total)
 
 
@@ -542,7 +543,7 @@ def waterfall(rows, start, duration):
     axis = f"0{duration:>{width - 1}.2f}"
     say(f"\n{'':{first}} {'':{second}} seconds {axis}")
     for worker, work, started, ended, failed in shown:
-        left = int((started - start) / duration * width)
+        left = round((started - start) / duration * width)
         right = max(round((ended - start) / duration * width), left + 1)
         bar = " " * left + ("x" if failed else block) * (right - left)
         took = f"{ended - started:.2f}"

@@ -1,0 +1,1 @@
+"""The tests: `python -m unittest`, from the folder above this one."""
