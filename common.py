@@ -60,7 +60,11 @@ PAGES = {
 }
 
 #: Seconds to wait for a connection, and then between two pieces of an answer.
-TIMEOUT = float(os.environ.get("LESSON_TIMEOUT") or 10)
+TIMEOUT = os.environ.get("LESSON_TIMEOUT") or "10"
+if not re.fullmatch(r"[0-9]*\.?[0-9]+", TIMEOUT) or not float(TIMEOUT):
+    print(f"LESSON_TIMEOUT: {TIMEOUT!r}: not seconds", file=sys.stderr)
+    sys.exit(2)
+TIMEOUT = float(TIMEOUT)
 
 # ---- A run, from its start to its end --------------------------------------
 

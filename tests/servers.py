@@ -8,6 +8,7 @@ import struct
 import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import urlsplit
 
 #: A key and its certificate, for the names of the live sites and localhost.
 CERTIFICATE = Path(__file__).with_name("certificate.pem")
@@ -83,8 +84,7 @@ class CountingHandler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.note(requests=1, in_flight=1, seen=[self.path])
-        path = self.path.removeprefix(server.address)
-        path = "/" + path.rpartition("/")[2] if "://" in path else path
+        path = urlsplit(self.path).path  # A proxy is asked for a whole URL.
         server.wait_until(lambda server: server.most >= server.gate)
         body = b"." * BODIES.get(path, 0)
         self.send_response(200 if body else 404)
@@ -135,9 +135,14 @@ class RawHandler(socketserver.BaseRequestHandler):
     """One connection of a RawServer."""
 
     def handle(self):
-        client = self.request
-        if self.server.context:
-            client = self.server.context.wrap_socket(client, server_side=True)
+        if not self.server.context:
+            self.answer(self.request)
+            return
+        wrap = self.server.context.wrap_socket
+        with wrap(self.request, server_side=True) as client:
+            self.answer(client)
+
+    def answer(self, client):
         head = b""
         while b"\r\n\r\n" not in head:
             piece = client.recv(65536)
@@ -146,8 +151,8 @@ class RawHandler(socketserver.BaseRequestHandler):
             head += piece
             if head.startswith(b"\x16\x03"):  # TLS, where there is none
                 head = b"GET /400 HTTP/1.1\r\n\r\n"
-        path = head.split()[1].decode("ascii", "replace")
-        answer = self.server.answers[path.partition("?")[0]]
+        target = urlsplit(head.split()[1].decode("ascii", "replace"))
+        answer = self.server.answers[target.path or "/"]
         if callable(answer):
             answer(client, self.server)
             return

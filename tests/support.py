@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import concurrent.futures
 import contextlib
 import importlib
 import inspect
@@ -50,8 +51,8 @@ def run(lesson, *arguments, flags=(), env=None, timeout=60, **options):
         env=env or environment(),
         timeout=timeout,
         capture_output=True,
-        encoding="utf-8",
-        **{"stdin": subprocess.DEVNULL, **options},
+        stdin=subprocess.DEVNULL,
+        **{"encoding": "utf-8", **options},
     )
 
 
@@ -120,3 +121,19 @@ multiprocessing.set_start_method({method!r}, force=True)
 def started_by(method):
     """Return a context with an environment where processes start so."""
     return customized("", method)
+
+
+def each(test, check, cases):
+    """Call *check* with each of *cases*, tuples, four at a time.
+
+    What it raises is raised again, one by one, in a subtest of *test*.
+    Returns a list of what it returned.
+    """
+    cases = list(cases)
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        futures = [executor.submit(check, *case) for case in cases]
+    results = []
+    for case, future in zip(cases, futures, strict=True):
+        with test.subTest(case=case):
+            results.append(future.result())
+    return results

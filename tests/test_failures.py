@@ -173,7 +173,7 @@ class EveryLesson(unittest.TestCase):
         env = support.environment(LESSON_TIMEOUT="0.7", **env)
         return support.run(lesson, *every, env=env), right
 
-    def check_run(self, lesson, result, expected, right):
+    def check_run(self, lesson, result, right, expected):
         """Check *result* of *lesson*; *expected* has a cause by URL."""
         self.assertEqual(result.stderr, "", lesson)
         self.assertNotIn("Traceback", result.stdout)
@@ -208,9 +208,13 @@ class EveryLesson(unittest.TestCase):
                 f"{tls.address}/right": "(?i)certificate",
                 address.replace("http:", "https:") + "/right": "(?i)ssl",
             }
-            for lesson in support.DOWNLOADING:
-                result, right = self.run_table(lesson, [*expected], address)
-                self.check_run(lesson, result, expected, right)
+            results = support.each(
+                self,
+                lambda lesson: self.run_table(lesson, [*expected], address),
+                zip(support.DOWNLOADING),
+            )
+        for lesson, result in zip(support.DOWNLOADING, results, strict=True):
+            self.check_run(lesson, *result, expected)
 
     def test_oddities(self):
         with servers.RawServer(ANSWERS) as server:

@@ -1,5 +1,7 @@
 """Ctrl-C, a parent that is killed, and a reader that leaves."""
 
+import contextlib
+import itertools
 import os
 import re
 import signal
@@ -21,7 +23,7 @@ class Finder:
 sys.meta_path.insert(0, Finder())
 """
 
-def start(lesson, *arguments, **options):
+def start(lesson, *arguments, env=None):
     """Start *lesson* as a shell does, with a group of processes to itself."""
     return subprocess.Popen(
         support.command(lesson, *arguments),
@@ -30,7 +32,7 @@ def start(lesson, *arguments, **options):
         stderr=subprocess.PIPE,
         encoding="utf-8",
         start_new_session=True,
-        **{"env": support.environment(), **options},
+        env=env or support.environment(),
     )
 
 
@@ -49,23 +51,23 @@ class CtrlC(unittest.TestCase):
         self.assertEqual(output.count("Interrupted"), 1)
 
     def test_while_nobody_answers(self):
-        for lesson in support.DOWNLOADING:
-            with (
-                self.subTest(lesson=lesson),
-                servers.CountingServer(gate=100) as server,
-            ):
+        def check(lesson, waiting):
+            with servers.CountingServer(gate=100) as server:
                 program = start(lesson, *server.urls * 2)
-                waiting = {"01_sync": 1, "05_aiohttp": 18}.get(lesson, 4)
                 server.wait_until(lambda server: server.most == waiting)
                 self.press(program, " 0 of 18 sites downloaded")
 
+        waiting = zip(support.DOWNLOADING, (1, 4, 4, 18), strict=True)
+        support.each(self, check, waiting)
+
     def test_in_the_middle(self):
-        for lesson in support.DOWNLOADING:
-            with self.subTest(lesson=lesson):
-                program = start(lesson)
-                program.stdout.readline()  # of what the columns are
-                self.assertIn("/jython", program.stdout.readline())
-                self.press(program, r" [1-8] of 9 sites downloaded")
+        def check(lesson):
+            program = start(lesson)
+            program.stdout.readline()  # what the columns are
+            self.assertIn("/jython", program.stdout.readline())
+            self.press(program, " [1-8] of 9 sites downloaded")
+
+        support.each(self, check, zip(support.DOWNLOADING))
 
     def test_asyncio_sleep(self):
         program = start("04_asyncio_sleep")
@@ -79,9 +81,8 @@ class CtrlC(unittest.TestCase):
         self.press(program, " 3 of 6 works done")
 
     def test_start_methods(self):
-        for method in ("spawn", "forkserver"):
+        def check(method):
             with (
-                self.subTest(method=method),
                 support.started_by(method) as env,
                 servers.CountingServer(gate=100) as server,
             ):
@@ -89,34 +90,35 @@ class CtrlC(unittest.TestCase):
                 server.wait_until(lambda server: server.most == 4)
                 self.press(program, " 0 of 9 sites downloaded")
 
+        support.each(self, check, [("spawn",), ("forkserver",)])
+
     def test_while_the_pool_starts(self):
         """The processes of a pool never get Ctrl-C, not even at first."""
-        for method in ("fork", "spawn", "forkserver"):
-            with (
-                self.subTest(method=method),
-                support.customized(AT_IMPORT, method) as env,
-            ):
+
+        def check(method):
+            with support.customized(AT_IMPORT, method) as env:
                 env["INTERRUPT_AT"] = "multiprocessing.synchronize"
-                program = start("03_processes", env=env)
-                output, errors = program.communicate(timeout=10)
-                program.__exit__(None, None, None)
+                with start("03_processes", env=env) as program:
+                    output, errors = program.communicate(timeout=10)
                 self.assertEqual((program.returncode, errors), (130, ""))
+                told = "\nInterrupted: 0 of 9 sites downloaded.\n"
+                self.assertEqual(output, told)
+
+        support.each(self, check, zip(["fork", "spawn", "forkserver"]))
 
     def test_during_imports(self):
-        with support.customized(AT_IMPORT) as env:
-            for lesson, name in (
-                *((name, "argparse") for name in support.LESSONS),
-                ("01_sync", "requests"),
-                ("05_aiohttp", "aiohttp"),
-            ):
-                with self.subTest(lesson=lesson, name=name):
-                    env["INTERRUPT_AT"] = name
-                    with start(lesson, env=env) as program:
-                        output, errors = program.communicate(timeout=10)
-                    self.assertEqual((program.returncode, errors), (130, ""))
-                    self.assertEqual(
-                        output, "\nInterrupted before the first page.\n"
-                    )
+        def check(lesson, name):
+            with support.customized(AT_IMPORT) as env:
+                env["INTERRUPT_AT"] = name
+                with start(lesson, env=env) as program:
+                    output, errors = program.communicate(timeout=10)
+            self.assertEqual((program.returncode, errors), (130, ""))
+            told = "\nInterrupted before the first page.\n"
+            self.assertEqual(output, told)
+
+        cases = [(lesson, "argparse") for lesson in support.LESSONS]
+        cases += [("01_sync", "requests"), ("05_aiohttp", "aiohttp")]
+        support.each(self, check, cases)
 
     def test_practice_site_by_hand(self):
         program = start("common")
@@ -131,8 +133,8 @@ class CtrlC(unittest.TestCase):
 class Killed(unittest.TestCase):
     """However the lesson ends, no process of it stays behind."""
 
-    def check_gone(self, lesson, end, **options):
-        with start(lesson, "--repeat", "9", **options) as program:
+    def check_gone(self, lesson, end):
+        with start(lesson, "--repeat", "9") as program:
             program.stdout.readline()
             line = program.stdout.readline()
             port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", line)[1])
@@ -141,16 +143,13 @@ class Killed(unittest.TestCase):
                 # All who could write to it are gone when the pipe ends.
                 program.communicate(timeout=5)
                 site.settimeout(5)
-                try:
+                with contextlib.suppress(ConnectionError):  # also an end
                     self.assertEqual(site.recv(1), b"")
-                except ConnectionError:
-                    pass  # also an end
 
     def test_terminated_or_killed(self):
-        for lesson in support.DOWNLOADING:
-            for end in (subprocess.Popen.terminate, subprocess.Popen.kill):
-                with self.subTest(lesson=lesson, end=end.__name__):
-                    self.check_gone(lesson, end)
+        ends = [subprocess.Popen.terminate, subprocess.Popen.kill]
+        cases = itertools.product(support.DOWNLOADING, ends)
+        support.each(self, self.check_gone, cases)
 
     def test_while_nobody_answers(self):
         with servers.CountingServer(gate=100) as server:
@@ -166,8 +165,10 @@ class Head(unittest.TestCase):
     """`python 02_threads.py | head -1`"""
 
     def test_head(self):
-        for lesson in support.LESSONS:
-            with self.subTest(lesson=lesson), start(lesson) as program:
+        def check(lesson):
+            with start(lesson) as program:
                 self.assertTrue(program.stdout.readline())
                 program.stdout.close()
                 self.assertEqual(program.stderr.read(), "")
+
+        support.each(self, check, zip(support.LESSONS))
