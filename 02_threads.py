@@ -50,7 +50,7 @@ def request_site(url):
         with session.get(page.start(), timeout=common.TIMEOUT) as response:
             page.arrived(response.status_code, common.check(response).content)
     # What a download may raise, and no more: a TypeError is our own mistake.
-    except (RequestException, ValueError) as error:
+    except (RequestException, OSError, ValueError) as error:
         page.failed(error)
     return page
 

@@ -123,14 +123,14 @@ def started_by(method):
     return customized("", method)
 
 
-def each(test, check, cases):
-    """Call *check* with each of *cases*, tuples, four at a time.
+def each(test, check, cases, at_once=8):
+    """Call *check* with each of *cases*, tuples, several *at_once*.
 
     What it raises is raised again, one by one, in a subtest of *test*.
     Returns a list of what it returned.
     """
     cases = list(cases)
-    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+    with concurrent.futures.ThreadPoolExecutor(at_once) as executor:
         futures = [executor.submit(check, *case) for case in cases]
     results = []
     for case, future in zip(cases, futures, strict=True):

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import difflib
-import itertools
 import pickle
 import re
 import unittest
@@ -26,15 +25,17 @@ NAMES = {
 PAGE = r"(\S+) +(\d+) +(\d+) +200  (http://127\.0\.0\.1:\d+/(\w+))"
 BAR = r"(\S+) +(\w+) +(\d\.\d\d) ( *)(\u2588+)"
 
+#: The default runs take their time: they start now, beside other tests.
+BESIDE = concurrent.futures.ThreadPoolExecutor()
+RUNS = {name: BESIDE.submit(support.run, name) for name in support.LESSONS}
+
 
 class DefaultRun(unittest.TestCase):
     """`python 0N_....py`, as a reader starts it."""
 
     @classmethod
     def setUpClass(cls):
-        with concurrent.futures.ThreadPoolExecutor() as executor:
-            runs = executor.map(support.run, support.LESSONS)
-            cls.results = dict(zip(support.LESSONS, runs, strict=True))
+        cls.results = {name: run.result() for name, run in RUNS.items()}
 
     def test_status_and_no_errors(self):
         for lesson, result in self.results.items():
@@ -218,9 +219,10 @@ class SeenByTheServer(unittest.TestCase):
                 name = names.get(method, "ForkServer") + "PoolWorker-"
                 self.assertIn(name, output)
 
-        methods = ("fork", "spawn", "forkserver")
-        flags = ([], ["-c", imported])
-        support.each(self, check, itertools.product(methods, flags))
+        as_import = ["-c", imported]
+        cases = [("fork", as_import), ("spawn", []), ("spawn", as_import)]
+        cases += [("forkserver", []), ("forkserver", as_import)]
+        support.each(self, check, cases)
 
 
 class CommandLine(unittest.TestCase):

@@ -37,6 +37,12 @@ LIVE = (
 #: Lesson 4, without its nine seconds.
 NO_SLEEP = ("04_asyncio_sleep", "--step", "0")
 
+#: Closes standard input, then runs the program that its arguments name.
+WITHOUT_INPUT = (
+    "import os, subprocess, sys; os.close(0); "
+    "sys.exit(subprocess.call(sys.argv[1:], close_fds=False))"
+)
+
 
 class Pages(servers.RawServer):
     """Has a page at / and at /dice."""
@@ -125,19 +131,6 @@ class Proxy(unittest.TestCase):
 
         support.each(self, check, zip(support.DOWNLOADING))
 
-    def test_practice_site(self):
-        with servers.RawServer({}) as plain, servers.Proxy(plain) as proxy:
-            names = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
-            env = support.environment(**dict.fromkeys(names, proxy.address))
-
-            def check(lesson):
-                result = support.run(lesson, env=env)
-                self.assertIn("Downloaded 9 sites", result.stdout)
-                self.assertEqual(result.stderr, "")
-
-            support.each(self, check, zip(support.DOWNLOADING))
-            self.assertEqual(proxy.asked, [])
-
     def test_environment_is_left_alone(self):
         common = support.module("common")
         before = dict(os.environ)
@@ -184,19 +177,6 @@ class Console(unittest.TestCase):
             cases += [("03_processes", "cp949"), ("05_aiohttp", "ascii")]
             support.each(self, check, cases)
 
-    def test_standard_input_closed(self):
-        def check(lesson, *arguments):
-            code = (
-                "import os, subprocess, sys; os.close(0); "
-                "sys.exit(subprocess.call(sys.argv[1:], close_fds=False))"
-            )
-            flags = ["-c", code, sys.executable]
-            result = support.run(lesson, *arguments, flags=flags)
-            self.assertEqual((result.returncode, result.stderr), (0, ""))
-
-        lessons = [(lesson,) for lesson in support.DOWNLOADING]
-        support.each(self, check, [*lessons, NO_SLEEP])
-
     def test_empty_environment(self):
         # Windows starts no Python without this one.
         env = {k: v for k, v in os.environ.items() if k == "SYSTEMROOT"}
@@ -210,17 +190,6 @@ class Console(unittest.TestCase):
 
         support.each(self, check, zip(support.DOWNLOADING))
 
-    def test_development_mode(self):
-        """`python -X dev -W error`: nothing on standard error."""
-
-        def check(lesson, *arguments):
-            flags = ["-X", "dev", "-W", "error"]
-            result = support.run(lesson, *arguments, flags=flags)
-            self.assertEqual((result.returncode, result.stderr), (0, ""))
-
-        lessons = [(lesson,) for lesson in support.DOWNLOADING]
-        support.each(self, check, [*lessons, NO_SLEEP])
-
     def test_wrong_timeout(self):
         for text in ("soon", "-1", "nan", "0"):
             with self.subTest(text=text):
@@ -229,6 +198,38 @@ class Console(unittest.TestCase):
                 self.assertEqual(result.returncode, 2)
                 self.assertEqual(result.stderr.count("\n"), 1)
                 self.assertIn(f"LESSON_TIMEOUT: {text!r}", result.stderr)
+
+
+class Practice(unittest.TestCase):
+    """The practice site, in places that could get in its way."""
+
+    def test_practice_site(self):
+        with (
+            servers.RawServer({}) as plain,
+            servers.Proxy(plain) as proxy,
+            tempfile.TemporaryDirectory() as elsewhere,
+        ):
+            names = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+            proxied = dict.fromkeys(names, proxy.address)
+            places = {
+                "a proxy": {"env": support.environment(**proxied)},
+                "-X dev -W error": {"flags": ["-X", "dev", "-W", "error"]},
+                "another folder": {"cwd": elsewhere},
+                "no standard input": {
+                    "flags": ["-c", WITHOUT_INPUT, sys.executable]
+                },
+            }
+
+            def check(place, lesson, *arguments):
+                result = support.run(lesson, *arguments, **places[place])
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+                if not arguments:
+                    self.assertIn("Downloaded 9 sites", result.stdout)
+
+            cases = [(lesson,) for lesson in support.DOWNLOADING] + [NO_SLEEP]
+            cases = [(place, *case) for case in cases for place in places]
+            support.each(self, check, cases, at_once=20)
+            self.assertEqual(proxy.asked, [])
 
 
 class Folder(unittest.TestCase):
@@ -257,11 +258,6 @@ class Folder(unittest.TestCase):
             cases = [("03_processes", "fork"), ("03_processes", "spawn")]
             cases += [("02_threads", "fork"), ("05_aiohttp", "fork")]
             support.each(self, check, cases)
-
-    def test_practice_from_elsewhere(self):
-        with tempfile.TemporaryDirectory() as elsewhere:
-            result = support.run("02_threads", cwd=elsewhere)
-            self.assertIn("Downloaded 9 sites", result.stdout)
 
 
 class Queue(unittest.TestCase):
