@@ -60,7 +60,7 @@ def request_all_sites(urls, show, workers=4):
     """Download *urls*; call *show* with each Page as it finishes."""
     executor = ThreadPoolExecutor(workers, thread_name_prefix="Thread")
     try:
-        futures = [executor.submit(request_site, url) for url in urls]
+        futures = (executor.submit(request_site, url) for url in urls)
         for future in as_completed(futures):
             show(future.result())
     # After Ctrl-C, `with` would still wait for all the pages that are left.

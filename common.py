@@ -305,7 +305,7 @@ def timed(function):
 
 # ---- One page --------------------------------------------------------------
 
-#: The sessions of this process, numbered. (An id may be used again.)
+#: A name for each session of this process. (An id may be used again.)
 SESSIONS, NUMBERS = weakref.WeakKeyDictionary(), itertools.count()
 
 
@@ -321,8 +321,9 @@ class Page:
     def __init__(self, url, session):
         self.url = url
         self.kind, self.worker = current_worker()
-        number = SESSIONS.setdefault(session, next(NUMBERS))
-        self.session = f"{os.getpid()}-{number}"
+        if session not in SESSIONS:
+            SESSIONS[session] = f"{os.getpid()}-{next(NUMBERS)}"
+        self.session = SESSIONS[session]
         self.status = self.size = 0
         self.error = ""
         self.start()
@@ -353,11 +354,13 @@ class Page:
 
 def current_worker():
     """Return what runs this, task, process or thread, and its name."""
-    with contextlib.suppress(RuntimeError):  # from a thread without a loop
+    try:
         task = asyncio.current_task()
-        # A notebook runs each cell in a task, which is not what we look for.
-        if task and task.get_coro().__name__ == "request_site":
-            return "task", task.get_name()
+    except RuntimeError:  # No event loop runs in this thread.
+        task = None
+    # A notebook runs each cell in a task, which is not what we look for.
+    if task and task.get_coro().__name__ == "request_site":
+        return "task", task.get_name()
     if multiprocessing.parent_process():
         return "process", multiprocessing.current_process().name
     return "thread", threading.current_thread().name
@@ -373,7 +376,7 @@ def one_line(text):
 # ---- Where aiohttp and requests differ -------------------------------------
 
 #: A header as aiohttp lets it pass (RFC 9112, section 5; its own length).
-HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ?: [^\0\r]{0,8190}")
+HEADER = re.compile(r"[!#$%&'*+.^_`|~\w-]+: ([^\0\r]|\r\n){0,8190}", re.ASCII)
 
 
 def check(response):
@@ -383,19 +386,19 @@ def check(response):
     """
     for answer in (*response.history, response):
         headers = answer.raw._original_response.msg
-        lines = [f"{name}: {value}" for name, value in headers.items()]
-        for line in lines:
-            if not HEADER.fullmatch(line.replace("\r\n", "")):
-                raise ValueError(f"malformed header: {line!r}")
-        lengths = headers.get_all("Content-Length", [])
-        if lengths and not re.fullmatch("[0-9]+", ",".join(lengths)):
+        for name, value in headers.items():
+            if not HEADER.fullmatch(f"{name}: {value}"):
+                raise ValueError(f"malformed header: {name}: {value}")
+        lengths = headers.get_all("Content-Length") or ["0"]
+        if len(lengths) > 1 or not re.fullmatch("[0-9]+", lengths[0]):
             raise ValueError(f"malformed Content-Length: {lengths}")
-        if headers.defects or (lengths and "Transfer-Encoding" in headers):
-            raise ValueError(f"malformed headers: {lines}")
+        if headers.defects:
+            raise ValueError("malformed header: a line without a name")
+        if "Content-Length" in headers and "Transfer-Encoding" in headers:
+            raise ValueError("both Content-Length and Transfer-Encoding")
     coding = response.headers.get("Content-Encoding", "").lower()
-    if coding in {"br", "zstd"} - set(
-        re.split("[ ,]+", response.request.headers["Accept-Encoding"])
-    ):
+    asked = response.request.headers.get("Accept-Encoding", "")
+    if coding in ("br", "zstd") and coding not in asked:
         raise ValueError(f"encoded as {coding}, which was not asked for")
     if len(response.history) >= 10:
         raise ValueError("10 redirects or more")
@@ -514,8 +517,10 @@ class Report:
         sessions = plural(len(self.sessions), "session")
         most = plural(in_flight(self.pages), "page")
         say(f"{kind}, {sessions}, at most {most} in flight at once")
-        rows = [page.row() for page in self.pages]
-        waterfall(rows, start, duration)
+        pages = sorted(self.pages, key=lambda page: page.started)
+        waterfall([page.row() for page in pages[:ROWS]], start, duration)
+        if len(pages) > ROWS:
+            say(f"and {len(pages) - ROWS} more")
         return int(arrived != total)
 
 
@@ -539,21 +544,17 @@ def waterfall(rows, start, duration):
     which it did it, on the clock that showed *start* at the axis's left end,
     and whether it failed.
     """
-    rows = sorted(rows, key=lambda row: row[2])
-    shown = rows[:ROWS]
-    first, second = (max(len(row[i]) for row in shown) for i in (0, 1))
+    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
     width = COLUMNS - first - second - 10
     block = "\u2588" if shows("\u2588") else "#"
     axis = f"0{duration:>{width - 1}.2f}"
     say(f"\n{'':{first}} {'':{second}} seconds {axis}")
-    for worker, work, started, ended, failed in shown:
+    for worker, work, started, ended, failed in rows:
         left = round((started - start) / duration * width)
         right = max(round((ended - start) / duration * width), left + 1)
         bar = " " * left + ("x" if failed else block) * (right - left)
         took = f"{ended - started:.2f}"
         say(f"{worker:<{first}} {work:<{second}} {took:>7} {bar}")
-    if len(rows) > ROWS:
-        say(f"and {len(rows) - ROWS} more")
 
 
 def half(rows, duration):

@@ -6,6 +6,7 @@ import socketserver
 import ssl
 import struct
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,32 +23,28 @@ class CountingServer(socketserver.ThreadingTCPServer):
 
     Attributes: `requests`, `connections`, `in_flight` now and `most` at
     once; `seen`, the paths in their order. With *gate* N, it answers nobody
-    until N requests wait at the same time, and then everybody.
+    until N requests wait at the same time, and then everybody. *delays* has
+    the seconds by path that it lets a request wait.
     """
 
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, gate=1, tls=False):
+    def __init__(self, gate=1, delays=None):
         super().__init__(("127.0.0.1", 0), CountingHandler)
         self.gate = gate
+        self.delays = delays or {}
         self.requests = self.connections = self.in_flight = self.most = 0
         self.seen = []
         self.changed = threading.Condition()
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(CERTIFICATE)
-            self.socket = context.wrap_socket(
-                self.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self.port = self.server_address[1]
-        scheme = "https" if tls else "http"
-        self.address = f"{scheme}://127.0.0.1:{self.port}"
+        self.address = f"http://127.0.0.1:{self.server_address[1]}"
         self.urls = [self.address + path for path in BODIES] * 3
 
     def wait_until(self, condition, timeout=15):
         """Wait until *condition*, a function of the server, is true."""
         with self.changed:
+            if condition(self):
+                return
             if not self.changed.wait_for(lambda: condition(self), timeout):
                 raise AssertionError(f"in {timeout} s it did not come true")
 
@@ -86,6 +83,8 @@ class CountingHandler(BaseHTTPRequestHandler):
         server.note(requests=1, in_flight=1, seen=[self.path])
         path = urlsplit(self.path).path  # A proxy is asked for a whole URL.
         server.wait_until(lambda server: server.most >= server.gate)
+        if delay := server.delays.get(path):
+            time.sleep(delay)
         body = b"." * BODIES.get(path, 0)
         self.send_response(200 if body else 404)
         self.send_header("Content-Length", str(len(body)))

@@ -244,7 +244,8 @@ class EveryLesson(unittest.TestCase):
             cases = []
             for lesson in ("01_sync", "05_aiohttp"):
                 names = "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"
-                cases += [(lesson, n, servers.CERTIFICATE, True) for n in names]
+                good = servers.CERTIFICATE, True
+                cases += [(lesson, name, *good) for name in names]
                 cases += [(lesson, names[0], "/no/such/file", False)]
             support.each(self, check, cases)
 
