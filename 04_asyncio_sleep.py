@@ -28,6 +28,7 @@ Try
 import common  # first: it answers Ctrl-C while the others are imported
 
 import asyncio
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -81,20 +82,28 @@ def run(coroutine):
         return executor.submit(asyncio.run, coroutine).result()
 
 
+def show(rows, duration):
+    """Print what a half of the lesson took, and its waterfall."""
+    print(f">>> total seconds: {duration:.2f}", flush=True)
+    rows = sorted(rows, key=lambda row: row[2])
+    common.waterfall(rows, rows[0][2], duration, "work")
+    print()
+
+
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
     parser = common.argument_parser(sys.modules[__name__])
-    parser.add_argument(
-        "--step", type=common.seconds, default=1, metavar="SECONDS",
-        help="the length of one calculation (default: 1)",
-    )
+    about = "the length of one calculation (default: 1)"
+    parser.add_argument("--step", default=1, metavar="SECONDS", help=about)
     step = parser.parse_args(arguments).step
-    done = []
+    if not re.fullmatch(r"\d+\.?\d*|\.\d+", str(step), re.ASCII):
+        parser.error(f"argument --step: {step!r}: not a number of seconds")
+    step, done = float(step), []
     with common.interrupts_told(lambda: f"{len(done)} of 6 works done"):
         _, duration = process_sync(step, done)
-        common.half(done, duration)
+        show(done, duration)
         _, duration = run(process_async(step, done))
-        common.half(done[3:], duration)
+        show(done[3:], duration)
     return 0
 
 

@@ -195,14 +195,11 @@ def count(text):
     raise argparse.ArgumentTypeError(f"{text!r}: not a number of 1 or more")
 
 
-def seconds(text):
-    """Return *text* as a float of 0 or more; else raise ArgumentTypeError."""
-    if re.fullmatch(r"[0-9]*\.?[0-9]+", text):
-        return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r}: not a number of seconds")
-
-
 # ---- The practice site ---------------------------------------------------
+
+
+def print_nothing(*_):
+    """Stand in for a method that would print."""
 
 
 class PracticeHandler(BaseHTTPRequestHandler):
@@ -222,8 +219,7 @@ class PracticeHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_):
-        """Print nothing: the terminal belongs to the lesson."""
+    log_message = print_nothing  # The terminal belongs to the lesson.
 
 
 class PracticeServer(socketserver.ThreadingTCPServer):
@@ -231,9 +227,7 @@ class PracticeServer(socketserver.ThreadingTCPServer):
 
     request_queue_size = 1024  # With 5, the default, some wait for a second.
     daemon_threads = True
-
-    def handle_error(self, *_):
-        """Print nothing when a client leaves early, as after Ctrl-C."""
+    handle_error = print_nothing  # A client may leave early.
 
 
 def serve(for_lesson):
@@ -376,7 +370,11 @@ def one_line(text):
 # ---- Where aiohttp and requests differ -------------------------------------
 
 #: A header as aiohttp lets it pass (RFC 9112, section 5; its own length).
-HEADER = re.compile(r"[!#$%&'*+.^_`|~\w-]+: ([^\0\r]|\r\n){0,8190}", re.ASCII)
+HEADER = re.compile(
+    r"content-length: [0-9]+"
+    r"|(?!content-length:)[!#$%&'*+.^_`|~\w-]+: ([^\0\r]|\r\n){0,8190}",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def check(response):
@@ -386,16 +384,12 @@ def check(response):
     """
     for answer in (*response.history, response):
         headers = answer.raw._original_response.msg
-        for name, value in headers.items():
-            if not HEADER.fullmatch(f"{name}: {value}"):
-                raise ValueError(f"malformed header: {name}: {value}")
-        lengths = headers.get_all("Content-Length") or ["0"]
-        if len(lengths) > 1 or not re.fullmatch("[0-9]+", lengths[0]):
-            raise ValueError(f"malformed Content-Length: {lengths}")
-        if headers.defects:
-            raise ValueError("malformed header: a line without a name")
-        if "Content-Length" in headers and "Transfer-Encoding" in headers:
-            raise ValueError("both Content-Length and Transfer-Encoding")
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        bad = [line for line in lines if not HEADER.fullmatch(line)]
+        lengths = headers.get_all("Content-Length", [])
+        lengths += headers.get_all("Transfer-Encoding", [])
+        if bad or headers.defects or len(lengths) > 1:
+            raise ValueError(f"malformed headers: {bad or lines}")
     coding = response.headers.get("Content-Encoding", "").lower()
     asked = response.request.headers.get("Accept-Encoding", "")
     if coding in ("br", "zstd") and coding not in asked:
@@ -414,9 +408,8 @@ def trusted():
     """
     import certifi  # Not there where lesson 4 runs with nothing installed.
 
-    names = "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"
-    paths = [os.environ.get(name) for name in names] + [certifi.where()]
-    path = next(filter(None, paths))
+    named = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+    path = next(filter(None, named), certifi.where())
     kind = "capath" if os.path.isdir(path) else "cafile"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with contextlib.suppress(OSError):  # Without its list, it trusts nobody.
@@ -473,8 +466,8 @@ def end_with_parent():
 
 # ---- What is printed -------------------------------------------------------
 
-#: Columns of a line, rows of a waterfall, and the columns of a page's line.
-COLUMNS, ROWS = 79, 20
+#: The columns of a line, the rows of a waterfall, and what its bars are of.
+COLUMNS, ROWS, BLOCK = 79, 20, "\u2588"
 LINE = "{:<17} {:>7} {:>6} {:>6}  {}"
 
 
@@ -484,6 +477,7 @@ class Report:
     def __init__(self, urls):
         self.urls = urls
         self.pages = []
+        self.arrived = 0
         self.sessions = {}
 
     def show(self, page):
@@ -491,6 +485,7 @@ class Report:
         if not self.pages:
             say(LINE.format("worker", "session", "bytes", "status", "URL"))
         self.pages.append(page)
+        self.arrived += not page.error
         number = self.sessions.setdefault(page.session, len(self.sessions) + 1)
         told = page.size, page.status, page.url
         if page.error:
@@ -499,8 +494,7 @@ class Report:
 
     def progress(self):
         """Return how far the run got, as '7 of 9 sites downloaded'."""
-        arrived = sum(not page.error for page in self.pages)
-        return f"{arrived} of {len(self.urls)} sites downloaded"
+        return f"{self.arrived} of {len(self.urls)} sites downloaded"
 
     def end(self, duration):
         """Print the summary of a run that took *duration* seconds, till now.
@@ -509,8 +503,8 @@ class Report:
         """
         start = time.perf_counter() - duration
         total = len(self.urls)
-        arrived = sum(not page.error for page in self.pages)
-        sites = total if arrived == total else f"{arrived} of {total}"
+        failed = self.arrived != total
+        sites = f"{self.arrived} of {total}" if failed else total
         say(f"\nDownloaded {sites} sites in {duration:.2f} seconds")
         workers = {page.worker: page.kind for page in self.pages}
         kind = plural(len(workers), *set(workers.values()))
@@ -521,7 +515,7 @@ class Report:
         waterfall([page.row() for page in pages[:ROWS]], start, duration)
         if len(pages) > ROWS:
             say(f"and {len(pages) - ROWS} more")
-        return int(arrived != total)
+        return int(failed)
 
 
 def plural(number, noun):
@@ -537,46 +531,34 @@ def in_flight(pages):
     return max(itertools.accumulate(by for _, by in sorted(changes)))
 
 
-def waterfall(rows, start, duration):
+def waterfall(rows, start, duration, work="page"):
     """Draw a bar for each of *rows*, on an axis of *duration* seconds.
 
-    A row holds the worker, the name of its work, the two seconds between
+    A row holds the worker, the name of its *work*, the two seconds between
     which it did it, on the clock that showed *start* at the axis's left end,
     and whether it failed.
     """
+    rows = [("worker", work, None, None, ""), *rows]
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
     width = COLUMNS - first - second - 10
-    block = "\u2588" if shows("\u2588") else "#"
-    axis = f"0{duration:>{width - 1}.2f}"
-    say(f"\n{'':{first}} {'':{second}} seconds {axis}")
-    for worker, work, started, ended, failed in rows:
+    axis = f"seconds 0{duration:>{width - 1}.2f}"
+    say(f"\n{'worker':<{first}} {work:<{second}} {axis}")
+    for worker, name, started, ended, failed in rows[1:]:
         left = round((started - start) / duration * width)
         right = max(round((ended - start) / duration * width), left + 1)
-        bar = " " * left + ("x" if failed else block) * (right - left)
+        bar = " " * left + ("x" if failed else BLOCK) * (right - left)
         took = f"{ended - started:.2f}"
-        say(f"{worker:<{first}} {work:<{second}} {took:>7} {bar}")
-
-
-def half(rows, duration):
-    """Print the *duration* of a half of lesson 4, and its waterfall."""
-    say(f">>> total seconds: {duration:.2f}")
-    waterfall(rows, min(row[2] for row in rows), duration)
-    say("")
-
-
-def shows(text):
-    """Return whether the console can show *text*."""
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
+        say(f"{worker:<{first}} {name:<{second}} {took:>7} {bar}")
 
 
 def say(text):
-    """Print *text* at once, with escapes for what the console cannot show."""
+    """Print *text* at once, in plainer characters if the console needs it."""
     encoding = sys.stdout.encoding or "utf-8"
-    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.replace(BLOCK, "#")
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
     print(text, flush=True)
 
 

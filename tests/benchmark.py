@@ -117,8 +117,9 @@ def peak_megabytes(children):
     return (own + children * child) / unit
 
 
-def measure(name, plain, urls):
-    """Run a lesson, or its plain counterpart; return what it took."""
+def measure(name, plain, urls, pages):
+    """Download *pages* of *urls*, by a lesson or its plain counterpart."""
+    urls = (urls * pages)[:pages]
     if plain:
         call = PLAIN[name]
     else:
@@ -142,10 +143,10 @@ def measure(name, plain, urls):
     }
 
 
-def measured(server, name, plain, paths):
+def measured(server, name, plain, pages):
     """Run `measure` in a new process; add what *server* counted to it."""
     server.most = server.connections = 0
-    job = json.dumps([name, plain, [server.address + path for path in paths]])
+    job = json.dumps([name, plain, server.urls[:3], pages])
     result = subprocess.run(
         [sys.executable, "-m", "tests.benchmark", "--measure"],
         input=job, capture_output=True, encoding="utf-8", cwd=support.ROOT,
@@ -182,15 +183,14 @@ def cell(value, digits=2, width=8):
 
 def compare(server, pages, delay, rounds):
     """Print the table for *pages* pages; return the peaks of memory."""
-    paths = (list(servers.BODIES) * pages)[:pages]
     server.delays = dict.fromkeys(servers.BODIES, delay)
     if delay is None:
         server.delays = {"/jython": 0.2, "/dice": 0.3, "/realpython": 0.4}
-    waits = [server.delays[path] for path in paths]
+    waits = ([*server.delays.values()] * pages)[:pages]
     runs = {(name, plain): [] for name in AT_ONCE for plain in (False, True)}
     for _ in range(rounds):
         for name, plain in runs:
-            run = measured(server, name, plain, paths)
+            run = measured(server, name, plain, pages)
             runs[name, plain].append(run)
     print(f"\n{pages} pages, the median of {rounds}\n")
     print(f"{'':<12} seconds x limit speed-up in flight connections"

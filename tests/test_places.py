@@ -169,7 +169,7 @@ class Console(unittest.TestCase):
             shown = "\ud55c\uae00" if can else r"\ud55c\uae00"
             self.assertIn(shown, result.stdout)
             block = "\u2588" if encoding == "utf-8" else "#"
-            self.assertIn(block * 9, result.stdout)
+            self.assertIn(f" {block}", result.stdout)
 
         encodings = ("ascii", "cp1252", "cp949", "utf-8")
         with servers.CountingServer() as server:
