@@ -18,7 +18,8 @@ Try
         Twice the pages, twice the time.
     python 01_sync.py http://127.0.0.1:1/
         Nobody listens there: the page FAILED, and the exit status is 1.
-    Change `request_site(url, session)` to `request_site(url, Session())`
+    Change `show(request_site(url, session))` to
+    `show(request_site(url, Session()))`
         Nine sessions: each page opens a connection of its own.
 """
 

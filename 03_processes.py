@@ -20,8 +20,9 @@ Try
         A process for each page: 0.4 s, and the start of nine processes.
     python 03_processes.py --workers 1
         One process is lesson 1 again, and its start.
-    Change `Pool(workers, set_session)` to `Pool(workers)`
-        An AttributeError: in those processes `session` is still None.
+    Change `pool.imap_unordered(request_site, urls, chunk)` to
+    `pool.map(request_site, urls)`
+        No line until the last page is there, then all, in the URLs' order.
 """
 
 import common  # first: it answers Ctrl-C while the others are imported
@@ -58,8 +59,8 @@ def request_all_sites(urls, show, workers=4):
     """Download *urls*; call *show* with each Page as it finishes."""
     with common.interrupts_held():  # Ctrl-C is for this process alone.
         pool = multiprocessing.Pool(workers, set_session)
-    # Messages between processes cost time: over a long list, save some.
-    chunk = 1 if len(urls) < 100 else 4
+    # A message to a process costs time: a long list goes in larger pieces.
+    chunk = min(8, 1 + len(urls) // 100)
     with pool:
         for page in pool.imap_unordered(request_site, urls, chunk):
             show(page)

@@ -4,20 +4,21 @@
     python -m tests.benchmark --pages 900 --delay 0    what a page costs
     python -m tests.benchmark --pages 9 90 900 --delay 0.01 --rounds 5
 
-Every figure is the median of the rounds. "x limit" is the time divided by
-the waiting that the model cannot avoid. Pages in flight and connections are
-those that the server counted. "CPU" is the processor time of the lesson with
-its child processes, in seconds, and "ms/page" that for each page; "plain" is
-the latter for the plainest code that does the same with the same library,
-run in the same round. "MB" is the peak of memory: of the process and, for
-lesson 3, four times that of the largest child, as if they shared nothing.
+Figures are medians of the rounds. "xlimit" is the time divided by the waiting
+that the model cannot avoid, "speed-up" is over lesson 1. Pages in "flight" and
+"conns", connections, are what the server counted. "CPU" is the processor time
+in seconds, with that of child processes, and "ms/page" is that for one page;
+"xplain" is what it is times that of the plainest code that does the same with
+the same library, run in the same round. "MB" is the peak of memory: of the
+process, and of four children as large as the largest where there are any.
+
+Lesson 4 has no pages: its row is its second half, the speed-up over its first.
 """
 
 import argparse
 import asyncio
 import contextlib
 import heapq
-import importlib
 import io
 import json
 import multiprocessing
@@ -33,6 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests import servers, support
 
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 100}
+SLEEP = "04_asyncio_sleep"
 
 # ---- The plainest code of each kind ----------------------------------------
 
@@ -119,25 +121,20 @@ def peak_megabytes(children):
 
 def measure(name, plain, urls, pages):
     """Download *pages* of *urls*, by a lesson or its plain counterpart."""
-    urls = (urls * pages)[:pages]
-    if plain:
-        call = PLAIN[name]
-    else:
-        lesson = support.module(name)
-
-        def call(urls):
-            return support.complete(lesson.main(urls))
-
-    importlib.import_module("aiohttp" if "aiohttp" in name else "requests")
+    lesson = support.module(name)
+    arguments = [] if name == SLEEP else (urls * pages)[:pages]
+    call = PLAIN[name] if plain else lesson.main
     with contextlib.redirect_stdout(io.StringIO()) as output:
         before = processor_seconds()
         start = time.perf_counter()
-        call(urls)
+        support.complete(call(arguments))
         duration = time.perf_counter() - start
         used = processor_seconds() - before
-    told = re.search(r"Downloaded \d+ sites in ([\d.]+)", output.getvalue())
+    told = r"(?:sites in|total seconds:) ([.\d]+)"
+    told = re.findall(told, output.getvalue())
     return {
-        "seconds": duration if plain else float(told[1]),
+        "seconds": duration if plain else float(told[-1]),
+        "first": float(told[0]) if told else None,
         "cpu": used,
         "peak": peak_megabytes(4 if name == "03_processes" else 0),
     }
@@ -175,10 +172,20 @@ def middle(runs, key):
     return None if None in values else statistics.median(values)
 
 
-def cell(value, digits=2, width=8):
-    """Return *value* as a cell of the table."""
-    text = "-" if value is None else f"{value:.{digits}f}"
-    return f"{text:>{width}}"
+def row(name, *figures):
+    """Print a row of the table: its figures, or - where there is none."""
+    line = f"{name:<16}"
+    for value, (title, digits) in zip(figures, COLUMNS.items(), strict=True):
+        text = "-" if value is None else f"{value:.{digits}f}"
+        line += f" {text:>{len(title)}}"
+    print(line)
+
+
+#: The columns, and their digits after the point.
+COLUMNS = {
+    "seconds": 2, "xlimit": 2, "speed-up": 1, "flight": 0, "conns": 0,
+    "  CPU": 2, "ms/page": 2, "xplain": 2, "  MB": 0,
+}
 
 
 def compare(server, pages, delay, rounds):
@@ -192,34 +199,29 @@ def compare(server, pages, delay, rounds):
         for name, plain in runs:
             run = measured(server, name, plain, pages)
             runs[name, plain].append(run)
-    print(f"\n{pages} pages, the median of {rounds}\n")
-    print(f"{'':<12} seconds x limit speed-up in flight connections"
-          "      CPU  ms/page    plain       MB")
+    print(f"\n{pages} pages, medians of {rounds}\n")
+    print(f"{'':<16}", *COLUMNS)
     first = middle(runs["01_sync", False], "seconds")
+    peaks = {}
     for name, at_once in AT_ONCE.items():
-        lesson, plain = runs[name, False], runs[name, True]
+        if name == "05_aiohttp" and delay is None and pages == 9:
+            run = measured(server, SLEEP, False, 0)
+            figures = run["seconds"], run["seconds"] / 3, run["first"] / 3
+            row(SLEEP, *figures, None, None, run["cpu"], None, None,
+                run["peak"])
+        lesson = runs[name, False]
+        pairs = zip(lesson, runs[name, True], strict=True)
+        ratios = [run["cpu"] / plain["cpu"] for run, plain in pairs]
         seconds, least = middle(lesson, "seconds"), limit(waits, at_once)
         cpu = middle(lesson, "cpu")
-        print(
-            f"{name:<12}" + cell(seconds)
-            + cell(seconds / least if least else None)
-            + cell(first / seconds, 1, 9)
-            + cell(middle(lesson, "most"), 0, 10)
-            + cell(middle(lesson, "connections"), 0, 12)
-            + cell(cpu, 2, 9)
-            + cell(1000 * cpu / pages, 2, 9)
-            + cell(1000 * middle(plain, "cpu") / pages, 2, 9)
-            + cell(middle(lesson, "peak"), 0, 9)
+        peaks[name] = middle(lesson, "peak")
+        row(
+            name, seconds, seconds / least if least else None,
+            first / seconds, middle(lesson, "most"),
+            middle(lesson, "connections"), cpu, 1000 * cpu / pages,
+            statistics.median(ratios), peaks[name],
         )
-    return {name: middle(runs[name, False], "peak") for name in AT_ONCE}
-
-
-def sleepers():
-    """Print what lesson 4 takes."""
-    output = support.run("04_asyncio_sleep").stdout
-    first, second = re.findall(r"total seconds: ([\d.]+)", output)
-    print(f"\n04_asyncio_sleep: {first} s one after another (6 s of waiting), "
-          f"{second} s together (3 s)")
+    return peaks
 
 
 def main():
@@ -243,12 +245,10 @@ def main():
             )
     if len(peaks) > 1 and None not in peaks[0].values():
         further = options.pages[-1] - options.pages[-2]
-        print("\nMemory for each further page, in KB:")
+        print("\nMemory for each further page, in KB")
         for name in AT_ONCE:
             grown = peaks[-1][name] - peaks[-2][name]
-            print(f"{name:<12}" + cell(1000 * grown / further, 1))
-    if options.pages == [9] and options.delay is None:
-        sleepers()
+            print(f"{name:<16} {1000 * grown / further:>7.1f}")
 
 
 if __name__ == "__main__":

@@ -289,7 +289,7 @@ NOTEBOOK = all(map(importlib.util.find_spec, ["nbclient", "ipykernel"]))
 class Notebook(unittest.TestCase):
     """A real kernel shows every line, however processes start."""
 
-    def run_cells(self, *cells, env):
+    def run_cells(self, *cells, env, folder=support.ROOT):
         import nbclient
         import nbformat
 
@@ -298,7 +298,7 @@ class Notebook(unittest.TestCase):
         )
         client = nbclient.NotebookClient(
             notebook, timeout=60, kernel_name="python3",
-            resources={"metadata": {"path": str(support.ROOT)}},
+            resources={"metadata": {"path": str(folder)}},
         )
         client.execute(env=env)
         outputs = [cell.outputs for cell in notebook.cells]
@@ -335,3 +335,16 @@ class Notebook(unittest.TestCase):
                         self.assertIn(f"\n{kind}", text)
                 self.assertEqual(sleep.count("One - 3 works are done!"), 3)
                 self.assertEqual(sleep.count(">>> total seconds:"), 2)
+
+    def test_readme(self):
+        """The README's four lines, as they stand but for the folder."""
+        readme = (support.ROOT / "README.md").read_text("utf-8")
+        section = readme.partition("## In a notebook")[2]
+        block = section.partition("```python\n")[2].partition("```")[0]
+        self.assertEqual(block.count("\n"), 4)
+        with tempfile.TemporaryDirectory() as elsewhere:
+            cell = block.replace("path/to/this/folder", str(support.ROOT))
+            env = support.environment()
+            (text,) = self.run_cells(cell, env=env, folder=elsewhere)
+        self.assertEqual(text.count("Downloaded 9 sites in "), 2)
+        self.assertIn("4 processes, 4 sessions", text)
