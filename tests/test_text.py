@@ -33,7 +33,7 @@ COMMANDS = {
     "02_threads.py --live": "Downloaded .*9 sites",
     "03_processes.py --workers 9": r"\d process.*at most \d page",
     "03_processes.py --workers 1": "1 process, 1 session, at most 1 page",
-    "04_asyncio_sleep.py --step 0.1": r"(One - 3 works.*seconds: 0\.\d\d.*){2}",
+    "04_asyncio_sleep.py --step 0.1": r"(3 works.*seconds: 0\.\d\d.*){2}",
     "05_aiohttp.py --limit 4": "9 tasks, 1 session, at most 4 pages",
     "05_aiohttp.py --repeat 10": "90 tasks, 1 session, at most 90 pages",
     "05_aiohttp.py http://127.0.0.1:8000/ http://127.0.0.1:8000/README.md":
