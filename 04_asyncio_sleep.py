@@ -87,7 +87,6 @@ def show(rows, duration):
     print(f">>> total seconds: {duration:.2f}", flush=True)
     rows = sorted(rows, key=lambda row: row[2])
     common.waterfall(rows, rows[0][2], duration, "work")
-    print()
 
 
 def main(arguments=()):
@@ -102,6 +101,7 @@ def main(arguments=()):
     with common.interrupts_told(lambda: f"{len(done)} of 6 works done"):
         _, duration = process_sync(step, done)
         show(done, duration)
+        print()
         _, duration = run(process_async(step, done))
         show(done[3:], duration)
     return 0

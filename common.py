@@ -337,7 +337,8 @@ class Page:
     def failed(self, error):
         """Note *error*, the exception that came in place of an answer."""
         self.ended = time.perf_counter()
-        self.error = one_line(f"{type(error).__name__}: {error}")
+        cause = one_line(f"{type(error).__name__}: {error}")
+        self.error = cause.removesuffix(":")
 
     def row(self):
         """Return the row of the waterfall, with a short name for the page."""
@@ -468,7 +469,7 @@ def end_with_parent():
 
 #: The columns of a line, the rows of a waterfall, and what its bars are of.
 COLUMNS, ROWS, BLOCK = 79, 20, "\u2588"
-LINE = "{:<17} {:>7} {:>6} {:>6}  {}"
+LINE = "{:<22} {:>7} {:>6} {:>6}  {}"
 
 
 class Report:
@@ -507,7 +508,7 @@ class Report:
         sites = f"{self.arrived} of {total}" if failed else total
         say(f"\nDownloaded {sites} sites in {duration:.2f} seconds")
         workers = {page.worker: page.kind for page in self.pages}
-        kind = plural(len(workers), *set(workers.values()))
+        kind = plural(len(workers), next(iter(workers.values()), "worker"))
         sessions = plural(len(self.sessions), "session")
         most = plural(in_flight(self.pages), "page")
         say(f"{kind}, {sessions}, at most {most} in flight at once")
@@ -528,7 +529,8 @@ def in_flight(pages):
     """Return how many of *pages* were under way at once, at most."""
     changes = [(page.started, 1) for page in pages]
     changes += [(page.ended, -1) for page in pages]
-    return max(itertools.accumulate(by for _, by in sorted(changes)))
+    changes = [change for _, change in sorted(changes)]
+    return max(itertools.accumulate(changes), default=0)
 
 
 def waterfall(rows, start, duration, work="page"):
