@@ -239,9 +239,9 @@ def serve(for_lesson):
             print(address, flush=True)
             sys.stdin.read()  # Nothing comes; it ends when the lesson does.
             os._exit(0)
-        pages = [f"{page}  {PAGES[page][0]} s" for page in PAGES]
-        print(f"Serving {address}/", *pages, "Ctrl-C ends it.", sep="\n")
         signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+        pages = [f"{page}  after {PAGES[page][0]} s" for page in PAGES]
+        say("\n".join([f"Serving {address}/", *pages, "Ctrl-C ends it."]))
         threading.Event().wait()
 
 

@@ -123,8 +123,17 @@ FAULTS = {
     "/half": (servers.half, "(?i)timeout|timed out"),
 }
 
+def drip(client, server):
+    """Answer slowly, but never pause as long as the time-out."""
+    client.sendall(OK + b"Content-Length: 5\r\n\r\n")
+    for byte in b"right":
+        server.stopped.wait(0.2)
+        client.sendall(bytes([byte]))
+
+
 #: Path, answer, and the bytes of its body.
 ODD = {
+    "/drip": (drip, 5),
     "/204": (OK.replace(b"200 OK", b"204 No Content") + b"\r\n", 0),
     "/empty": (OK + b"Content-Length: 0\r\n\r\n", 0),
     "/until-closed": (OK + b"\r\nright", 5),

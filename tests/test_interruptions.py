@@ -18,7 +18,9 @@ AT_IMPORT = """
 import os, signal, sys
 class Finder:
     def find_spec(self, name, *_):
-        if name == os.environ["INTERRUPT_AT"]:
+        child = "--multiprocessing-fork" in sys.orig_argv
+        wanted = os.environ["INTERRUPT_AT"]
+        if name == wanted or (child and "child " + name == wanted):
             os.killpg(0, signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 """
@@ -95,16 +97,18 @@ class CtrlC(unittest.TestCase):
     def test_while_the_pool_starts(self):
         """The processes of a pool never get Ctrl-C, not even at first."""
 
-        def check(method):
+        def check(method, name):
             with support.customized(AT_IMPORT, method) as env:
-                env["INTERRUPT_AT"] = "multiprocessing.synchronize"
+                env["INTERRUPT_AT"] = name
                 with start("03_processes", env=env) as program:
                     output, errors = program.communicate(timeout=10)
                 self.assertEqual((program.returncode, errors), (130, ""))
                 told = "\nInterrupted: 0 of 9 sites downloaded.\n"
                 self.assertEqual(output, told)
 
-        support.each(self, check, zip(["fork", "spawn", "forkserver"]))
+        methods = ("fork", "spawn", "forkserver")
+        cases = [(method, "multiprocessing.synchronize") for method in methods]
+        support.each(self, check, [*cases, ("spawn", "child requests")])
 
     def test_during_imports(self):
         def check(lesson, name):
