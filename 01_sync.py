@@ -8,10 +8,10 @@ What to look for
     One page is in flight, so all the waiting adds up: 3 x (0.2 + 0.3 + 0.4).
 
 The trap
-    To print "Downloaded 9 sites" because nine were asked for. Here
-    `request_site` returns a Page that says what became of it, and only the
-    pages that arrived are counted. A request without `timeout=` is a trap
-    as well: it may wait for ever.
+    It is easy to print "Downloaded 9 sites" because nine were asked for.
+    Here `request_site` returns a Page that says what became of it, and only
+    the pages that arrived are counted. Another trap is a request without
+    `timeout=`: it may wait for ever.
 
 Try
     python 01_sync.py --repeat 2
@@ -19,25 +19,26 @@ Try
     python 01_sync.py http://127.0.0.1:1/
         Nobody listens there: the page FAILED, and the exit status is 1.
     Change `show(request_site(url, session))` to
-    `show(request_site(url, Session()))`
-        Nine sessions: each page opens a connection of its own.
+    `show(request_site(url, requests.Session()))`
+        Nine sessions, and so nine connections, one for each page.
 """
 
 import common  # first: it answers Ctrl-C while the others are imported
 
 import sys
 
-from requests import RequestException, Session
+import requests
 
 
 def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
     page = common.Page(url, session)
     try:
-        with session.get(page.start(), timeout=common.TIMEOUT) as response:
+        with session.get(url, timeout=common.TIMEOUT) as response:
             page.arrived(response.status_code, common.check(response).content)
     # What a download may raise, and no more: a TypeError is our own mistake.
-    except (RequestException, OSError, ValueError) as error:
+    # (RequestException is an OSError; what urllib3 lets slip through is not.)
+    except (requests.exceptions.BaseHTTPError, OSError, ValueError) as error:
         page.failed(error)
     return page
 
@@ -45,7 +46,7 @@ def request_site(url, session):
 @common.timed
 def request_all_sites(urls, show):
     """Download *urls*; call *show* with each Page as it finishes."""
-    with Session() as session:
+    with requests.Session() as session:
         for url in urls:
             show(request_site(url, session))
 

@@ -4,20 +4,21 @@ A thread that waits for the network lets go of the GIL, the lock that lets
 only one thread run Python at a time, and meanwhile the other threads go on.
 
 What to look for
-    Four bars side by side. A thread that is done takes the next page, so
-    2.7 s of waiting divide among four threads; as the pages cannot be cut to
-    fit, that makes 0.9 s. Each thread makes a session at its first page and
-    keeps it: four sessions.
+    Four bars side by side. A thread that has finished a page takes the next
+    one: follow one name down the waterfall. The busiest thread has pages of
+    0.2, 0.3 and 0.4 s, so the whole takes 0.9 s. Each thread makes a session
+    for its first page and keeps it: four sessions.
 
 The trap
-    `executor.map(request_site, urls)`, with nobody looking at the results:
-    what a thread raised stays with its result, and is never heard of. Here
-    `future.result()` raises it again. And one Session shared by all threads:
-    nothing says that it may be. `threading.local()` holds one for each.
+    An exception raised in a thread is kept until somebody asks for the
+    result. `executor.map(request_site, urls)`, with results that nobody
+    reads, loses it; `future.result()` raises it again. And do not share one
+    Session among threads: `requests` does not promise that this is safe.
+    `threading.local()` keeps one for each.
 
 Try
     python 02_threads.py --workers 9
-        A thread for each page: 0.4 s, as long as the slowest page.
+        A thread for each page: 0.4 s, the slowest page alone.
     python 02_threads.py --workers 1
         One thread is lesson 1 again: 2.7 s.
     Change `submit(request_site, url)` to `submit(request_site)`
@@ -30,7 +31,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from requests import RequestException, Session
+import requests
 
 thread_local = threading.local()
 
@@ -38,7 +39,7 @@ thread_local = threading.local()
 def get_session():
     """Return the Session of this thread, made when it first asks."""
     if not hasattr(thread_local, "session"):
-        thread_local.session = Session()
+        thread_local.session = requests.Session()
     return thread_local.session
 
 
@@ -47,10 +48,11 @@ def request_site(url):
     session = get_session()
     page = common.Page(url, session)
     try:
-        with session.get(page.start(), timeout=common.TIMEOUT) as response:
+        with session.get(url, timeout=common.TIMEOUT) as response:
             page.arrived(response.status_code, common.check(response).content)
     # What a download may raise, and no more: a TypeError is our own mistake.
-    except (RequestException, OSError, ValueError) as error:
+    # (RequestException is an OSError; what urllib3 lets slip through is not.)
+    except (requests.exceptions.BaseHTTPError, OSError, ValueError) as error:
         page.failed(error)
     return page
 

@@ -9,11 +9,13 @@ What to look for
     would: processes run Python on several cores at the same time.
 
 The trap
-    A Session made for each page, or sent along with it. `set_session` runs
-    once in each process, and the global `session` is that process's own.
-    Also: on Windows and macOS a process starts by importing this file, so
-    without the last `if` it would start processes of its own. And what it
-    prints may be lost, as in a notebook: so the pages are shown from here.
+    A global variable is not shared: each process has its own. `set_session`
+    fills it once in each, so that a process keeps one session for all of its
+    pages. On Windows and macOS (and Linux, from Python 3.14 on) the processes
+    import this file: without the `if` at its end they would run the lesson
+    again. What they print can get lost, in a notebook for one: so they return
+    each Page, and this process prints it. And a Pool waits for ever for a
+    process that was killed; ProcessPoolExecutor would raise an error.
 
 Try
     python 03_processes.py --workers 9
@@ -30,7 +32,7 @@ import common  # first: it answers Ctrl-C while the others are imported
 import multiprocessing
 import sys
 
-from requests import RequestException, Session
+import requests
 
 session = None
 
@@ -39,17 +41,18 @@ def set_session():
     """Make the Session of this process, one of the pool's, at its start."""
     global session
     common.stay_with_parent()
-    session = Session()
+    session = requests.Session()
 
 
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
     page = common.Page(url, session)
     try:
-        with session.get(page.start(), timeout=common.TIMEOUT) as response:
+        with session.get(url, timeout=common.TIMEOUT) as response:
             page.arrived(response.status_code, common.check(response).content)
     # What a download may raise, and no more: a TypeError is our own mistake.
-    except (RequestException, OSError, ValueError) as error:
+    # (RequestException is an OSError; what urllib3 lets slip through is not.)
+    except (requests.exceptions.BaseHTTPError, OSError, ValueError) as error:
         page.failed(error)
     return page
 
@@ -58,7 +61,7 @@ def request_site(url):
 def request_all_sites(urls, show, workers=4):
     """Download *urls*; call *show* with each Page as it finishes."""
     with common.interrupts_held():  # Ctrl-C is for this process alone.
-        pool = multiprocessing.Pool(workers, set_session)
+        pool = multiprocessing.Pool(min(workers, len(urls)), set_session)
     # A message to a process costs time: a long list goes in larger pieces.
     chunk = min(8, 1 + len(urls) // 100)
     with pool:

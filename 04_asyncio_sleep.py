@@ -5,24 +5,25 @@ A task runs it on the event loop, one thread that goes from task to task.
 `await` is where a task waits, and where the loop turns to another one.
 
 What to look for
-    Three pieces of work, of 3, 2 and 1 calculations, first one after the
-    other: 6 s. Then as three tasks, whose lines alternate: 3 s, the longest
-    piece alone. Both times a single thread does it.
+    Three pieces of work, of 3, 2 and 1 steps, first one after the other:
+    6 s. Then as three tasks, whose lines alternate: 3 s, the longest alone.
+    A "calculation" here only sleeps, as a download mostly waits. Real
+    computing never awaits: on an event loop it would gain nothing.
 
 The trap
-    `time.sleep` in a coroutine: it never comes back to the loop, and so
-    everybody stops. Many older texts hand coroutines to `asyncio.wait`; since
-    Python 3.11 that is a TypeError. `asyncio.gather` makes tasks of them.
-    And `asyncio.run` starts an event loop, for which a notebook has no use:
-    its cells run on one already. There, write `await` in place of it.
+    `time.sleep` in a coroutine does not let the loop go on: everybody stops.
+    Older texts hand coroutines to `asyncio.wait`, a TypeError since Python
+    3.11; `asyncio.gather` makes tasks of them. And `asyncio.run` is for a
+    script. In a notebook a loop runs already: there it is an error, and
+    `await` takes its place.
 
 Try
     python 04_asyncio_sleep.py --step 0.1
         The same at ten times the speed: 0.6 s, then 0.3 s.
     Change `await asyncio.sleep(step)` to `time.sleep(step)`
-        6 s both times, and no line between another's: nobody lets go.
-    In a notebook: await lesson.process_async(1, [])
-        The second half by itself, where asyncio.run would be an error.
+        6 s both times: each piece of work ends before the next begins.
+    In a notebook, import it as `lesson`: await lesson.process_async(1, [])
+        The second half by itself.
 """
 
 import common  # first: it answers Ctrl-C while the others are imported
@@ -30,6 +31,7 @@ import common  # first: it answers Ctrl-C while the others are imported
 import asyncio
 import re
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -37,13 +39,14 @@ WORKS = [("One", 3), ("Two", 2), ("Three", 1)]
 
 
 def exe_calculate_sync(name, n, step, done):
-    """Do *n* calculations of *step* seconds, and add a row to *done*."""
+    """Do *n* steps of *step* seconds each, and add a row to *done*."""
     start = time.perf_counter()
+    thread = threading.current_thread().name
     for i in range(1, n + 1):
         print(f"{name} -> {i} of {n} is calculating...", flush=True)
         time.sleep(step)
     print(f"{name} - {n} works are done!", flush=True)
-    done.append(("MainThread", name, start, time.perf_counter(), ""))
+    done.append((thread, name, start, time.perf_counter(), ""))
 
 
 @common.timed
@@ -54,7 +57,7 @@ def process_sync(step, done):
 
 
 async def exe_calculate_async(name, n, step, done):
-    """Do the same, and let the others go on during each calculation."""
+    """Do the same, and let the others go on during each step."""
     start = time.perf_counter()
     task = asyncio.current_task().get_name()
     for i in range(1, n + 1):
@@ -92,13 +95,12 @@ def show(rows, duration):
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
     parser = common.argument_parser(sys.modules[__name__])
-    about = "the length of one calculation (default: 1)"
-    parser.add_argument("--step", default=1, metavar="SECONDS", help=about)
+    parser.add_argument("--step", default="1", metavar="SECONDS")
     step = parser.parse_args(arguments).step
-    if not re.fullmatch(r"\d+\.?\d*|\.\d+", str(step), re.ASCII):
+    if not re.fullmatch(r"\d+\.?\d*|\.\d+", step, re.ASCII):
         parser.error(f"argument --step: {step!r}: not a number of seconds")
     step, done = float(step), []
-    with common.interrupts_told(lambda: f"{len(done)} of 6 works done"):
+    with common.interrupts_told(lambda: f"{len(done)} of 6 pieces done"):
         _, duration = process_sync(step, done)
         show(done, duration)
         print()

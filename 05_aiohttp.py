@@ -4,24 +4,26 @@ Lesson 4's event loop, and the network. `requests` would block the loop as
 `time.sleep` does; aiohttp awaits, and so one session can serve all tasks.
 
 What to look for
-    All nine bars begin at once: 0.4 s, as long as the slowest page. Nine
-    pages are in flight with one thread and one session; a task costs little.
+    All nine bars begin at once: 0.4 s, the slowest page alone. One thread
+    does it, and one session, which opens a connection for each page that is
+    in flight. `gather` makes a task of each coroutine that it is given.
 
 The trap
-    `asyncio.gather(*tasks, return_exceptions=True)`, its result not looked
-    at. The notebook that this began with passed two arguments in the wrong
-    order: nine TypeErrors were returned as results, and it printed
-    "Downloaded 9 sites in 0.003 seconds". Here `await task` raises them.
-    `content_length` is a trap as well: a header, which may be missing. What
-    arrived is what `await response.read()` returns.
+    `gather(..., return_exceptions=True)` hands exceptions back as if they
+    were results. A learner's notebook passed two arguments in the wrong
+    order, did not look at the nine TypeErrors that came back, and printed
+    "Downloaded 9 sites in 0.003 seconds". Without it, `gather` raises.
+    Another trap: `response.content_length` is only a header, and may be
+    None. What has arrived is what `await response.read()` returns.
 
 Try
     python 05_aiohttp.py --limit 4
         Four pages at a time, as with four threads: 0.9 s.
     python 05_aiohttp.py --repeat 10
         90 pages, all at once, still in about 0.4 s.
-    Change `site(url, session, sem) for` to `site(session, url, sem) for`
-        The notebook's mistake. This time it is heard.
+    Change `await request_site(url, session)` to
+    `await request_site(session, url)`
+        The notebook's mistake: it ends the program with an AttributeError.
 """
 
 import common  # first: it answers Ctrl-C while the others are imported
@@ -34,11 +36,11 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT)
 
 
-async def request_site(url, session, sem):
+async def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
     page = common.Page(url, session)
     try:
-        async with sem, session.get(page.start(), timeout=TIMEOUT) as response:
+        async with session.get(url, timeout=TIMEOUT) as response:
             page.arrived(response.status, await response.read())
     # What a download may raise, and no more: a TypeError is our own mistake.
     except (ClientError, OSError, ValueError) as error:
@@ -49,15 +51,16 @@ async def request_site(url, session, sem):
 @common.timed
 async def request_all_sites(urls, show, limit=100):
     """Download *urls*; call *show* with each Page as it finishes."""
-    # A page waits its turn at the semaphore: its clock starts after that.
-    sem = asyncio.Semaphore(limit)
-    pool = TCPConnector(limit=limit, ssl=common.trusted())
+    semaphore = asyncio.Semaphore(limit)
+    connector = TCPConnector(limit=limit, ssl=common.trusted())
     proxy = common.proxied()
-    async with ClientSession(connector=pool, trust_env=proxy) as session:
-        sites = [request_site(url, session, sem) for url in urls]
-        tasks = [asyncio.create_task(site) for site in sites]
-        for task in asyncio.as_completed(tasks):
-            show(await task)
+    async with ClientSession(connector=connector, trust_env=proxy) as session:
+
+        async def show_site(url):
+            async with semaphore:  # Its clock starts after it had to queue.
+                show(await request_site(url, session))
+
+        await asyncio.gather(*map(show_site, urls))
 
 
 def main(arguments=()):

@@ -13,12 +13,12 @@ import sys
 
 def interrupt_early(*_):
     """Answer Ctrl-C while there is nothing yet to clean up."""
-    print("\nInterrupted before the first page.", flush=True)
+    print("\nInterrupted: nothing done yet.", flush=True)
     os._exit(130)
 
 
 # A lesson imports this file before the slow imports, so that Ctrl-C finds an
-# answer during them too. No other program that imports it is meddled with.
+# answer during them too. A program in another folder is not meddled with.
 program = getattr(sys.modules["__main__"], "__file__", None) or os.devnull
 if os.path.dirname(os.path.abspath(program)) == os.path.dirname(__file__):
     signal.signal(signal.SIGINT, interrupt_early)
@@ -26,6 +26,7 @@ if os.path.dirname(os.path.abspath(program)) == os.path.dirname(__file__):
 import argparse
 import asyncio
 import contextlib
+import errno
 import functools
 import inspect
 import itertools
@@ -58,6 +59,9 @@ PAGES = {
     "/dice": (0.3, "application/json", b"4"),
     "/realpython": (0.4, "text/html", b"<h1>realpython</h1>".ljust(56_718)),
 }
+
+#: What the practice site answers to other paths, with the status 404.
+NOTHING = (0, "text/plain", b"")
 
 #: Seconds to wait for a connection, and then between two pieces of an answer.
 TIMEOUT = os.environ.get("LESSON_TIMEOUT") or "10"
@@ -111,11 +115,14 @@ def prepared(request_all_sites, arguments):
 @contextlib.contextmanager
 def interrupts_told(progress):
     """On Ctrl-C, print how far it got: what *progress*, a function, says."""
-    if signal.getsignal(signal.SIGINT) is interrupt_early:
+    early = signal.getsignal(signal.SIGINT) is interrupt_early
+    if early:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError):
+        if early:  # Once is enough: a second Ctrl-C would cut this short.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         say(f"\nInterrupted: {progress()}.")
         raise
 
@@ -127,8 +134,10 @@ def script():
     try:
         yield
     except KeyboardInterrupt:
-        sys.stdout.flush()
-    except BrokenPipeError:
+        print(end="", flush=True)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EINVAL):  # as on Windows
+            raise
         status = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
@@ -156,7 +165,8 @@ def command_line(request_all_sites, arguments):
     own = [*inspect.signature(request_all_sites).parameters.values()][2:]
     for option in own:
         add(f"--{option.name}", type=count, default=option.default,
-            metavar="N", help=f"N at once (default: {option.default})")
+            metavar="N",
+            help=f"at most N pages at once (default: {option.default})")
     options = parser.parse_intermixed_args(arguments)
     if options.live and options.urls:
         parser.error("argument --live: not allowed together with a URL")
@@ -189,10 +199,10 @@ def fault(url):
 
 
 def count(text):
-    """Return *text* as an int of 1 or more; else raise ArgumentTypeError."""
-    if text.isdecimal() and int(text) >= 1:
+    """Return *text* as an int, 1 to 999999; else raise ArgumentTypeError."""
+    if re.fullmatch("0*[1-9][0-9]{0,5}", text):
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r}: not a number of 1 or more")
+    raise argparse.ArgumentTypeError(f"{text!r}: not from 1 to 999999")
 
 
 # ---- The practice site ---------------------------------------------------
@@ -211,7 +221,7 @@ class PracticeHandler(BaseHTTPRequestHandler):
     def do_GET(self):
         links = "".join(f'<li><a href="{page}">{page}</a>' for page in PAGES)
         index = 0, "text/html", f"<h1>Practice site</h1>{links}".encode()
-        delay, kind, body = {"/": index, **PAGES}.get(self.path, (0, "", b""))
+        delay, kind, body = {"/": index, **PAGES}.get(self.path, NOTHING)
         time.sleep(delay)
         self.send_response(200 if body else 404)
         self.send_header("Content-Type", kind)
@@ -236,8 +246,9 @@ def serve(for_lesson):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = "http://127.0.0.1:{1}".format(*server.server_address)
         if for_lesson:
-            print(address, flush=True)
-            sys.stdin.read()  # Nothing comes; it ends when the lesson does.
+            with contextlib.suppress(OSError):  # if the lesson is gone already
+                print(address, flush=True)
+                sys.stdin.read()  # Nothing comes; it ends with the lesson.
             os._exit(0)
         signal.signal(signal.SIGINT, lambda *_: os._exit(0))
         pages = [f"{page}  after {PAGES[page][0]} s" for page in PAGES]
@@ -299,12 +310,14 @@ def timed(function):
 
 # ---- One page --------------------------------------------------------------
 
-#: A name for each session of this process. (An id may be used again.)
+#: The sessions of this process, with their names, as long as they live.
 SESSIONS, NUMBERS = weakref.WeakKeyDictionary(), itertools.count()
 
 
 class Page:
-    """What became of one page. It can be pickled: a process can return it.
+    """What becomes of one page. Its clock starts when it is made.
+
+    It can be pickled, so that a process can return it.
 
     Its attributes: `url`; `kind` and `worker`, what carried it and that one's
     name; `session`, which is different for each session; `started` and
@@ -315,17 +328,10 @@ class Page:
     def __init__(self, url, session):
         self.url = url
         self.kind, self.worker = current_worker()
-        if session not in SESSIONS:
-            SESSIONS[session] = f"{os.getpid()}-{next(NUMBERS)}"
-        self.session = SESSIONS[session]
+        self.session = session_name(session)
         self.status = self.size = 0
         self.error = ""
-        self.start()
-
-    def start(self):
-        """Start the clock; return the URL."""
         self.started = self.ended = time.perf_counter()
-        return self.url
 
     def arrived(self, status, body):
         """Note an answer: a failure if its status is not 200 to 299."""
@@ -347,6 +353,16 @@ class Page:
         return self.worker, name, self.started, self.ended, self.error
 
 
+def session_name(session):
+    """Return a str that is different for each session, of any process."""
+    try:
+        if session not in SESSIONS:
+            SESSIONS[session] = f"{os.getpid()}-{next(NUMBERS)}"
+        return SESSIONS[session]
+    except TypeError:  # It is no session: its use will tell.
+        return ""
+
+
 def current_worker():
     """Return what runs this, task, process or thread, and its name."""
     try:
@@ -354,7 +370,7 @@ def current_worker():
     except RuntimeError:  # No event loop runs in this thread.
         task = None
     # A notebook runs each cell in a task, which is not what we look for.
-    if task and task.get_coro().__name__ == "request_site":
+    if task and task.get_coro().__name__ == "show_site":
         return "task", task.get_name()
     if multiprocessing.parent_process():
         return "process", multiprocessing.current_process().name
@@ -372,7 +388,7 @@ def one_line(text):
 
 #: A header as aiohttp lets it pass (RFC 9112, section 5; its own length).
 HEADER = re.compile(
-    r"content-length: [0-9]+"
+    r"content-length: [0-9]+[ \t]*"
     r"|(?!content-length:)[!#$%&'*+.^_`|~\w-]+: ([^\0\r]|\r\n){0,8190}",
     re.ASCII | re.IGNORECASE,
 )
@@ -422,12 +438,14 @@ def proxied():
     """Return whether the environment names a proxy.
 
     Only then should aiohttp look for one: that costs five times the processor
-    time of a page. It does not know ALL_PROXY, so that is spelt out for it.
+    time of a page. What requests understands and aiohttp does not, ALL_PROXY
+    and a proxy without its http://, is spelt out for it.
     """
     proxies = getproxies()
-    for scheme in {"http", "https"} - proxies.keys():
-        if "all" in proxies:
-            os.environ[f"{scheme}_proxy"] = proxies["all"]
+    for scheme in ("http", "https"):
+        if proxy := proxies.get(scheme) or proxies.get("all"):
+            full = proxy if "://" in proxy else f"http://{proxy}"
+            os.environ[f"{scheme}_proxy"] = full
     return bool(proxies.keys() - {"no"})
 
 
@@ -508,10 +526,12 @@ class Report:
         sites = f"{self.arrived} of {total}" if failed else total
         say(f"\nDownloaded {sites} sites in {duration:.2f} seconds")
         workers = {page.worker: page.kind for page in self.pages}
-        kind = plural(len(workers), next(iter(workers.values()), "worker"))
+        kind = next(iter(workers.values()), "worker")
+        workers = plural(len(workers), kind)
+        workers += " of one thread" if kind == "task" else ""
         sessions = plural(len(self.sessions), "session")
         most = plural(in_flight(self.pages), "page")
-        say(f"{kind}, {sessions}, at most {most} in flight at once")
+        say(f"{workers} over {sessions}, at most {most} in flight at once")
         pages = sorted(self.pages, key=lambda page: page.started)
         waterfall([page.row() for page in pages[:ROWS]], start, duration)
         if len(pages) > ROWS:
@@ -551,11 +571,13 @@ def waterfall(rows, start, duration, work="page"):
         bar = " " * left + ("x" if failed else BLOCK) * (right - left)
         took = f"{ended - started:.2f}"
         say(f"{worker:<{first}} {name:<{second}} {took:>7} {bar}")
+    if any(row[4] for row in rows):
+        say("x: did not arrive")
 
 
 def say(text):
     """Print *text* at once, in plainer characters if the console needs it."""
-    encoding = sys.stdout.encoding or "utf-8"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

@@ -50,9 +50,8 @@ def run(lesson, *arguments, flags=(), env=None, timeout=60, **options):
         command(lesson, *arguments, flags=flags),
         env=env or environment(),
         timeout=timeout,
-        capture_output=True,
         stdin=subprocess.DEVNULL,
-        **{"encoding": "utf-8", **options},
+        **{"encoding": "utf-8", "capture_output": True, **options},
     )
 
 

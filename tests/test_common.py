@@ -237,11 +237,11 @@ class Printed(unittest.TestCase):
         thread.join()
         self.assertEqual(got, [("thread", "T")])
 
-        async def request_site():
+        async def show_site():
             return common.current_worker()
 
         async def cell():  # of a notebook
-            task = asyncio.create_task(request_site(), name="N")
+            task = asyncio.create_task(show_site(), name="N")
             return common.current_worker(), await task
 
         self.assertEqual(

@@ -149,6 +149,7 @@ ODD = {
     "/empty-gzip": (encoded(b"gzip", b""), 0),
     "/gzip-twice": (encoded(b"gzip", PACKED + PACKED), 1000),
     "/deflated": (encoded(b"deflate", zlib.compress(b"right")), 5),
+    "/length-with-a-space": (GOOD.replace(b"5\r", b"5 \t\r"), 5),
     "/identity": (encoded(b"identity", b"right"), 5),
     "/folded": (OK + b"X: a\r\n b\r\nContent-Length: 5\r\n\r\nright", 5),
     "/latin": (OK + b"X: \xe9\r\nContent-Length: 5\r\n\r\nright", 5),
@@ -160,6 +161,9 @@ ODD = {
 
 ANSWERS = {path: answer for path, (answer, _) in {**FAULTS, **ODD}.items()}
 ANSWERS |= {f"/moved-{n}": moved(b"/moved-%d" % (n - 1)) for n in range(1, 10)}
+ANSWERS["/short-move"] = b"wrong".join([
+    moved(b"/right").replace(b" 0\r", b" 9\r\nContent-Encoding: gzip\r"), b""
+])
 ANSWERS |= {"/right": GOOD, "/moved-0": GOOD, "/a%20right": GOOD}
 
 
@@ -238,6 +242,19 @@ class EveryLesson(unittest.TestCase):
                 told = f"Downloaded {2 * len(sizes)} sites in "
                 self.assertIn(told, result.stdout)
                 self.assertEqual(result.returncode, 0)
+
+    def test_broken_body_of_a_redirect(self):
+        """aiohttp does not read it; urllib3's error is none of requests'."""
+
+        def check(lesson):
+            urls = [f"{server.address}/short-move", f"{server.address}/right"]
+            result = support.run(lesson, *urls)
+            self.assertEqual(result.stderr, "")
+            told = "2 sites" if lesson == "05_aiohttp" else "1 of 2 sites"
+            self.assertIn(f"Downloaded {told} in ", result.stdout)
+
+        with servers.RawServer(ANSWERS) as server:
+            support.each(self, check, zip(support.DOWNLOADING))
 
     def test_trusted_certificate(self):
         """What requests trusts, aiohttp trusts; a list may be unusable."""

@@ -25,6 +25,15 @@ class Finder:
 sys.meta_path.insert(0, Finder())
 """
 
+#: Lets the practice site start only when its lesson is gone.
+SLOW_SITE = """
+import sys
+if sys.argv[-1:] == ["--for-a-lesson"] or "--for-a-lesson" in sys.orig_argv:
+    print("the site starts", file=sys.stderr, flush=True)
+    sys.stdin.read()
+"""
+
+
 def start(lesson, *arguments, env=None):
     """Start *lesson* as a shell does, with a group of processes to itself."""
     return subprocess.Popen(
@@ -49,7 +58,7 @@ class CtrlC(unittest.TestCase):
             # Ends when nobody holds the pipes: no process is left, either.
             output, errors = program.communicate(timeout=2)
         self.assertEqual((program.returncode, errors), (130, ""))
-        self.assertRegex(output, rf"(\A|\n)\nInterrupted[: ]{told}\.\n\Z")
+        self.assertRegex(output, rf"(\A|\n)\nInterrupted:{told}\.\n\Z")
         self.assertEqual(output.count("Interrupted"), 1)
 
     def test_while_nobody_answers(self):
@@ -74,13 +83,13 @@ class CtrlC(unittest.TestCase):
     def test_asyncio_sleep(self):
         program = start("04_asyncio_sleep")
         self.assertIn("One -> 1", program.stdout.readline())
-        self.press(program, " 0 of 6 works done")
+        self.press(program, " 0 of 6 pieces done")
         program = start("04_asyncio_sleep", "--step", "0.2")
         while "total" not in program.stdout.readline():
             pass
         while "Three -> 1" not in program.stdout.readline():
             pass
-        self.press(program, " 3 of 6 works done")
+        self.press(program, " 3 of 6 pieces done")
 
     def test_start_methods(self):
         def check(method):
@@ -117,12 +126,23 @@ class CtrlC(unittest.TestCase):
                 with start(lesson, env=env) as program:
                     output, errors = program.communicate(timeout=10)
             self.assertEqual((program.returncode, errors), (130, ""))
-            told = "\nInterrupted before the first page.\n"
+            told = "\nInterrupted: nothing done yet.\n"
             self.assertEqual(output, told)
 
         cases = [(lesson, "argparse") for lesson in support.LESSONS]
         cases += [("01_sync", "requests"), ("05_aiohttp", "aiohttp")]
         support.each(self, check, cases)
+
+    def test_while_the_site_starts(self):
+        """The lesson is gone before its site can tell its address."""
+        with support.customized(SLOW_SITE) as env:
+            program = start("02_threads", env=env)
+            self.assertEqual(program.stderr.readline(), "the site starts\n")
+            os.killpg(program.pid, signal.SIGINT)
+            with program:
+                output, errors = program.communicate(timeout=10)
+        self.assertEqual((program.returncode, errors), (130, ""))
+        self.assertEqual(output, "\nInterrupted: nothing done yet.\n")
 
     def test_practice_site_by_hand(self):
         program = start("common")

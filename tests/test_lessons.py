@@ -6,6 +6,8 @@ import pickle
 import re
 import unittest
 
+import requests
+
 from tests import servers, support
 
 WORKERS = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
@@ -14,7 +16,7 @@ KINDS = {
     "01_sync": "1 thread",
     "02_threads": "4 threads",
     "03_processes": "4 processes",
-    "05_aiohttp": "9 tasks",
+    "05_aiohttp": "9 tasks of one thread",
 }
 NAMES = {
     "01_sync": r"MainThread",
@@ -73,7 +75,7 @@ class DefaultRun(unittest.TestCase):
                 plural = support.module("common").plural
                 sessions = plural(SESSIONS[lesson], "session")
                 pages = plural(WORKERS[lesson], "page")
-                told = f"{KINDS[lesson]}, {sessions}, at most {pages} in "
+                told = f"{KINDS[lesson]} over {sessions}, at most {pages} in "
                 self.assertIn(told, self.results[lesson].stdout)
 
     def test_waterfall(self):
@@ -213,7 +215,7 @@ class SeenByTheServer(unittest.TestCase):
             ):
                 options = {"flags": flags, "env": env, "cwd": support.ROOT}
                 output = self.run_on(server, "03_processes", **options)
-                self.assertIn("4 processes, 4 sessions", output)
+                self.assertIn("4 processes over 4 sessions", output)
                 self.assertEqual((server.most, server.connections), (4, 4))
                 names = {"fork": "Fork", "spawn": "Spawn"}
                 name = names.get(method, "ForkServer") + "PoolWorker-"
@@ -253,6 +255,8 @@ class CommandLine(unittest.TestCase):
             (["--repeat", "0"], "--repeat: '0'"),
             (["--repeat", "-1"], "--repeat: '-1'"),
             (["--repeat", "1.5"], "--repeat: '1.5'"),
+            (["--repeat", "1000000"], "--repeat: '1000000'"),
+            (["--repeat", "\u0663"], "--repeat: '\u0663'"),
             (["--repeat"], "--repeat"),
             (["--live", "http://127.0.0.1:1/"], "--live"),
             (["--liv"], "--liv"),
@@ -376,7 +380,7 @@ class Shape(unittest.TestCase):
 
     def test_page_pickles(self):
         module = support.module("01_sync")
-        with servers.CountingServer() as server, module.Session() as session:
+        with servers.CountingServer() as server, requests.Session() as session:
             page = module.request_site(server.urls[0], session)
         copy = pickle.loads(pickle.dumps(page))
         self.assertEqual(vars(copy), vars(page))
