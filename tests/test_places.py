@@ -104,9 +104,8 @@ class Live(unittest.TestCase):
 
         names = "HTTP_PROXY", "HTTPS_PROXY"
         cases = [(lesson, *names) for lesson in support.DOWNLOADING]
-        for lesson in ("02_threads", "05_aiohttp"):
-            cases += [(lesson, "http_proxy", "https_proxy")]
-            cases += [(lesson, "ALL_PROXY"), (lesson, "all_proxy")]
+        cases += [("05_aiohttp", *map(str.lower, names))]
+        cases += [("02_threads", "all_proxy"), ("05_aiohttp", "ALL_PROXY")]
         support.each(self, check, cases)
 
 
@@ -238,9 +237,10 @@ class Practice(unittest.TestCase):
         ):
             names = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
             proxied = dict.fromkeys(names, proxy.address)
+            development = "-X dev -W error"
             places = {
                 "a proxy": {"env": support.environment(**proxied)},
-                "-X dev -W error": {"flags": ["-X", "dev", "-W", "error"]},
+                development: {"flags": ["-X", "dev", "-W", "error"]},
                 "another folder": {"cwd": elsewhere},
                 "no standard input": {
                     "flags": ["-c", WITHOUT_INPUT, sys.executable]
@@ -253,8 +253,11 @@ class Practice(unittest.TestCase):
                 if not arguments:
                     self.assertIn("Downloaded 9 sites", result.stdout)
 
-            cases = [(lesson,) for lesson in support.DOWNLOADING] + [NO_SLEEP]
-            cases = [(place, *case) for case in cases for place in places]
+            lessons = [(lesson,) for lesson in support.DOWNLOADING]
+            cases = [(development, *case) for case in [*lessons, NO_SLEEP]]
+            cases += [("a proxy", *case) for case in lessons[1:]]
+            cases += [("another folder", *lessons[1])]
+            cases += [("no standard input", *lessons[2])]
             support.each(self, check, cases, at_once=20)
             self.assertEqual(proxy.asked, [])
 
@@ -282,8 +285,7 @@ class Folder(unittest.TestCase):
                     self.assertEqual(result.stderr, "")
                     self.assertIn("Downloaded 9 sites", result.stdout)
 
-            cases = [("03_processes", "fork"), ("03_processes", "spawn")]
-            cases += [("02_threads", "fork"), ("05_aiohttp", "fork")]
+            cases = [("03_processes", "spawn"), ("05_aiohttp", "spawn")]
             support.each(self, check, cases)
 
 

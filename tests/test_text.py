@@ -8,8 +8,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tests import servers, support
-from tests.test_lessons import RUNS
+from tests import benchmark, servers, support
+from tests.test_lessons import BESIDE, RUNS
 
 README = (support.ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
@@ -52,6 +52,21 @@ EDITS = {
     "04_asyncio_sleep": (0, r"seconds: 0\.\d\d.*seconds: 0\.[6-9]", ""),
     "05_aiohttp": (1, "", r"AttributeError: 'str' object has no .*'get'$"),
 }
+
+
+#: They take their time, too: they start now, beside other tests.
+SUGGESTED = {
+    line: BESIDE.submit(support.run, line.split()[0][:-3], *line.split()[1:])
+    for line in COMMANDS if " " in line
+}
+
+BENCHMARK = BESIDE.submit(
+    subprocess.run,
+    [sys.executable, "-m", "tests.benchmark", "--rounds", "1", "--pages", "18",
+     "--delay", "0"],
+    cwd=support.ROOT, env=support.environment(), encoding="utf-8",
+    capture_output=True, timeout=60,
+)
 
 
 def shape(text):
@@ -98,34 +113,27 @@ class Readme(unittest.TestCase):
                 if name == "robots.txt":
                     continue
                 self.assertTrue((support.ROOT / name).is_file())
-        helps = "".join(
-            support.run(lesson, "--help").stdout for lesson in support.LESSONS
-        ) + subprocess.run(
-            [sys.executable, "-m", "tests.benchmark", "--help"],
-            cwd=support.ROOT, capture_output=True, encoding="utf-8",
-        ).stdout
+        helps = benchmark.__doc__
+        for lesson in support.LESSONS:
+            with support.printed() as output, self.assertRaises(SystemExit):
+                support.complete(support.module(lesson).main(["--help"]))
+            helps += output.getvalue()
         for option in re.findall(r"(?<![\w-])--[a-z]+", README):
             with self.subTest(option=option):
                 self.assertIn(option, helps)
 
     def test_benchmark(self):
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.benchmark", "--rounds", "1",
-             "--pages", "9", "18", "--delay", "0"],
-            cwd=support.ROOT, env=support.environment(), encoding="utf-8",
-            capture_output=True, timeout=60,
-        )
+        result = BENCHMARK.result()
         self.assertEqual(result.stderr, "")
         header = re.search(r"^ +seconds .*$", result.stdout, re.M)[0]
         self.assertEqual(README.count(header), 2)
         for lesson in support.DOWNLOADING:
-            rows = re.findall(rf"^{lesson} .*$", result.stdout, re.M)
+            row = re.search(rf"^{lesson} .*$", result.stdout, re.M)[0]
+            self.assertEqual(len(row.split()), 10)
             shown = re.findall(rf"^{lesson} .*$", README, re.M)
-            self.assertEqual(len(rows), 3)  # two tables, and memory
-            self.assertEqual({len(line) for line in rows[:2]}, {len(header)})
-            self.assertEqual({len(line) for line in shown}, {len(header)})
-        columns = re.search(r"^05_aiohttp.*$", result.stdout, re.M)[0].split()
-        self.assertEqual(len(columns), 10)
+            self.assertEqual(
+                [len(line) for line in (row, *shown)], [len(header)] * 3
+            )
 
     def test_diff(self):
         self.assertIn("diff -y -W 160 01_sync.py 02_threads.py", README)
@@ -162,15 +170,11 @@ class Suggestions(unittest.TestCase):
             }
         self.assertEqual(told, set(COMMANDS))
 
-        def check(line, expected):
-            lesson, *arguments = line.split()
-            lesson = lesson.removesuffix(".py")
-            result = support.run(lesson, *arguments)
-            self.assertEqual(result.stderr, "")
-            self.assertRegex(result.stdout, f"(?s){expected}")
-
-        cases = [(line, COMMANDS[line]) for line in told if " " in line]
-        support.each(self, check, cases, at_once=len(cases))
+        for line, run in SUGGESTED.items():
+            with self.subTest(line=line):
+                self.assertEqual(run.result().stderr, "")
+                expected = f"(?s){COMMANDS[line]}"
+                self.assertRegex(run.result().stdout, expected)
 
     def test_edits(self):
         def check(lesson, status, printed, complained):
