@@ -18,7 +18,25 @@ CERTIFICATE = Path(__file__).with_name("certificate.pem")
 BODIES = {"/jython": 10_782, "/dice": 1, "/realpython": 56_718}
 
 
-class CountingServer(socketserver.ThreadingTCPServer):
+class Server(socketserver.ThreadingTCPServer):
+    """A thread for each connection; serves while its context lasts."""
+
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def handle_error(self, request, client_address):
+        """Say nothing: a client may leave when it likes."""
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, args=(0.05,)).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class CountingServer(Server):
     """An HTTP/1.1 server that counts what it sees.
 
     Attributes: `requests`, `connections`, `in_flight` now and `most` at
@@ -26,9 +44,6 @@ class CountingServer(socketserver.ThreadingTCPServer):
     until N requests wait at the same time, and then everybody. *delays* has
     the seconds by path that it lets a request wait.
     """
-
-    daemon_threads = True
-    request_queue_size = 1024
 
     def __init__(self, gate=1, delays=None):
         super().__init__(("127.0.0.1", 0), CountingHandler)
@@ -55,17 +70,6 @@ class CountingServer(socketserver.ThreadingTCPServer):
                 setattr(self, name, getattr(self, name) + change)
             self.most = max(self.most, self.in_flight)
             self.changed.notify_all()
-
-    def handle_error(self, request, client_address):
-        """Say nothing: a client may leave when it likes."""
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.05,)).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
 
 
 class CountingHandler(BaseHTTPRequestHandler):
@@ -97,14 +101,11 @@ class CountingHandler(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-class RawServer(socketserver.ThreadingTCPServer):
+class RawServer(Server):
     """Answers each path by the bytes that *answers* has for it, and closes.
 
     An answer may also be a function of the socket. *tls* wraps the server.
     """
-
-    daemon_threads = True
-    request_queue_size = 1024
 
     def __init__(self, answers, tls=False):
         super().__init__(("127.0.0.1", 0), RawHandler)
@@ -117,17 +118,9 @@ class RawServer(socketserver.ThreadingTCPServer):
         scheme = "https" if tls else "http"
         self.address = f"{scheme}://127.0.0.1:{self.server_address[1]}"
 
-    def handle_error(self, request, client_address):
-        """Say nothing: a client may leave when it likes."""
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.05,)).start()
-        return self
-
-    def __exit__(self, *_):
+    def __exit__(self, *details):
         self.stopped.set()
-        self.shutdown()
-        self.server_close()
+        super().__exit__(*details)
 
 
 class RawHandler(socketserver.BaseRequestHandler):
@@ -181,32 +174,18 @@ def half(client, server):
     server.stopped.wait()
 
 
-class Proxy(socketserver.ThreadingTCPServer):
+class Proxy(Server):
     """An HTTP proxy that sends everything to *plain* or *tls*, two servers.
 
     `asked` has the first line of each request: GET with a whole URL, or
     CONNECT with a host and a port.
     """
 
-    daemon_threads = True
-    request_queue_size = 1024
-
     def __init__(self, plain, tls=None):
         super().__init__(("127.0.0.1", 0), ProxyHandler)
         self.plain, self.tls = plain, tls
         self.asked = []
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request, client_address):
-        """Say nothing: a client may leave when it likes."""
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.05,)).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
 
 
 class ProxyHandler(socketserver.BaseRequestHandler):
