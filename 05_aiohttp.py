@@ -11,7 +11,7 @@ What to look for
 The trap
     `gather(..., return_exceptions=True)` hands exceptions back as if they
     were results. A learner's notebook passed two arguments in the wrong
-    order, did not look at the nine TypeErrors that came back, and printed
+    order, did not look at the nine exceptions that came back, and printed
     "Downloaded 9 sites in 0.003 seconds". Without it, `gather` raises.
     Another trap: `response.content_length` is only a header, and may be
     None. What has arrived is what `await response.read()` returns.

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import difflib
+import multiprocessing
 import pickle
 import re
 import unittest
@@ -224,7 +225,8 @@ class SeenByTheServer(unittest.TestCase):
         as_import = ["-c", imported]
         cases = [("fork", as_import), ("spawn", []), ("spawn", as_import)]
         cases += [("forkserver", [])]
-        support.each(self, check, cases)
+        there = multiprocessing.get_all_start_methods()
+        support.each(self, check, [case for case in cases if case[0] in there])
 
 
 class CommandLine(unittest.TestCase):
