@@ -136,7 +136,8 @@ def script():
     except KeyboardInterrupt:
         print(end="", flush=True)
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.EINVAL):  # as on Windows
+        closed = errno.EINVAL if sys.platform == "win32" else errno.EPIPE
+        if error.errno not in (closed, errno.EPIPE):
             raise
         status = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -262,6 +263,7 @@ def practice_site():
 
     Its standard input ends with the lesson, however that ends, and it with
     that. It is apart from the terminal, so that Ctrl-C does not reach it.
+    Raises SystemExit if it does not start.
     """
     command = [sys.executable, os.path.abspath(__file__), "--for-a-lesson"]
     apart = {"start_new_session": True}
@@ -270,6 +272,8 @@ def practice_site():
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, **apart) as site:
         address = site.stdout.readline().decode().strip()
+        if not address:
+            sys.exit("The practice site did not start.")
         before = os.environ.get("no_proxy")
         os.environ["no_proxy"] = "127.0.0.1"  # No proxy comes in between.
         try:
@@ -445,7 +449,8 @@ def proxied():
     for scheme in ("http", "https"):
         if proxy := proxies.get(scheme) or proxies.get("all"):
             full = proxy if "://" in proxy else f"http://{proxy}"
-            os.environ[f"{scheme}_proxy"] = full
+            if full != proxies.get(scheme):
+                os.environ[f"{scheme}_proxy"] = full
     return bool(proxies.keys() - {"no"})
 
 

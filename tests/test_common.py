@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import http.client
 import inspect
 import itertools
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -132,6 +134,20 @@ class PracticeSite(unittest.TestCase):
                 client = socket.create_connection(server.server_address, 5)
                 stack.enter_context(client)
 
+    def test_that_does_not_start(self):
+        code = (
+            "import common, importlib; common.__file__ = 'no such file'; "
+            "importlib.import_module('01_sync').main()"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", code], cwd=support.ROOT, encoding="utf-8",
+            capture_output=True, timeout=60,
+        )
+        told = "The practice site did not start.\n"
+        self.assertTrue(result.stderr.endswith(told), result.stderr)
+        self.assertNotIn("Traceback", result.stderr)
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+
     def test_by_hand(self):
         command = [sys.executable, str(support.ROOT / "common.py")]
         with subprocess.Popen(
@@ -148,6 +164,20 @@ class PracticeSite(unittest.TestCase):
         for path, line in zip(common.PAGES, lines[1:], strict=False):
             self.assertIn(path, line)
         self.assertIn("Ctrl-C", lines[4])
+
+
+class Script(unittest.TestCase):
+    """The end of a program: quiet for a closed pipe, loud for a mistake."""
+
+    def test_other_errors_surface(self):
+        handler = signal.getsignal(signal.SIGINT)
+        self.addCleanup(signal.signal, signal.SIGINT, handler)
+        for error in (TypeError("ours"), OSError(errno.ENOENT, "ours")):
+            with self.assertRaisesRegex(type(error), "ours"), common.script():
+                raise error
+        if sys.platform != "win32":
+            with self.assertRaises(OSError), common.script():
+                raise OSError(errno.EINVAL, "ours")
 
 
 class Printed(unittest.TestCase):
