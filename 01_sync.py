@@ -4,7 +4,7 @@ The program asks for a page, waits until it is there, then asks for the next.
 All of them go over one `requests.Session`, which keeps its connection open.
 
 What to look for
-    The waterfall is a staircase: each bar begins where the last one ended.
+    The waterfall is one staircase: each bar begins where the last one ended.
     One page is in flight, so all the waiting adds up: 3 x (0.2 + 0.3 + 0.4).
 
 The trap
@@ -23,11 +23,11 @@ Try
         Nine sessions, and so nine connections, one for each page.
 """
 
-import common  # first: it answers Ctrl-C while the others are imported
-
 import sys
 
 import requests
+
+import common
 
 
 def request_site(url, session):
@@ -35,10 +35,10 @@ def request_site(url, session):
     page = common.Page(url, session)
     try:
         with session.get(url, timeout=common.TIMEOUT) as response:
-            page.arrived(response.status_code, common.check(response).content)
+            response.raise_for_status()
+            page.arrived(response.status_code, response.content)
     # What a download may raise, and no more: a TypeError is our own mistake.
-    # (RequestException is an OSError; what urllib3 lets slip through is not.)
-    except (requests.exceptions.BaseHTTPError, OSError, ValueError) as error:
+    except (requests.RequestException, OSError, ValueError) as error:
         page.failed(error)
     return page
 
@@ -53,9 +53,10 @@ def request_all_sites(urls, show):
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
-    return common.run(request_all_sites, arguments)
+    with common.lesson(__doc__, arguments, "thread") as run:
+        _, seconds = request_all_sites(run.urls, run.show)
+        return run.end(seconds)
 
 
 if __name__ == "__main__":
-    with common.script():
-        sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -4,10 +4,9 @@ A thread that waits for the network lets go of the GIL, the lock that lets
 only one thread run Python at a time, and meanwhile the other threads go on.
 
 What to look for
-    Four bars side by side. A thread that has finished a page takes the next
-    one: follow one name down the waterfall. The busiest thread has pages of
-    0.2, 0.3 and 0.4 s, so the whole takes 0.9 s. Each thread makes a session
-    for its first page and keeps it: four sessions.
+    Four staircases. A thread that has finished a page takes the next one, so
+    the longest staircase is the run: 0.2 + 0.3 + 0.4 = 0.9 s. Each thread
+    makes a session for its first page and keeps it: four sessions.
 
 The trap
     An exception raised in a thread is kept until somebody asks for the
@@ -21,17 +20,19 @@ Try
         A thread for each page: 0.4 s, the slowest page alone.
     python 02_threads.py --workers 1
         One thread is lesson 1 again: 2.7 s.
+    Begin `get_session` with `print(thread_local.__dict__)`
+        {} at the first page of a thread; after that, its session.
     Change `submit(request_site, url)` to `submit(request_site)`
         A TypeError, heard at once: `result()` raises it.
 """
-
-import common  # first: it answers Ctrl-C while the others are imported
 
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import requests
+
+import common
 
 thread_local = threading.local()
 
@@ -46,23 +47,23 @@ def get_session():
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
     session = get_session()
-    page = common.Page(url, session)
+    page = common.Page(url, session, threading.current_thread().name)
     try:
         with session.get(url, timeout=common.TIMEOUT) as response:
-            page.arrived(response.status_code, common.check(response).content)
+            response.raise_for_status()
+            page.arrived(response.status_code, response.content)
     # What a download may raise, and no more: a TypeError is our own mistake.
-    # (RequestException is an OSError; what urllib3 lets slip through is not.)
-    except (requests.exceptions.BaseHTTPError, OSError, ValueError) as error:
+    except (requests.RequestException, OSError, ValueError) as error:
         page.failed(error)
     return page
 
 
 @common.timed
-def request_all_sites(urls, show, workers=4):
+def request_all_sites(urls, show, workers):
     """Download *urls*; call *show* with each Page as it finishes."""
     executor = ThreadPoolExecutor(workers, thread_name_prefix="Thread")
     try:
-        futures = (executor.submit(request_site, url) for url in urls)
+        futures = [executor.submit(request_site, url) for url in urls]
         for future in as_completed(futures):
             show(future.result())
     # After Ctrl-C, `with` would still wait for all the pages that are left.
@@ -72,9 +73,10 @@ def request_all_sites(urls, show, workers=4):
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
-    return common.run(request_all_sites, arguments)
+    with common.lesson(__doc__, arguments, "thread", workers=4) as run:
+        _, seconds = request_all_sites(run.urls, run.show, run.workers)
+        return run.end(seconds)
 
 
 if __name__ == "__main__":
-    with common.script():
-        sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -5,8 +5,9 @@ What goes to it and comes back is pickled: here a URL, and then a Page.
 
 What to look for
     The same picture as with threads, a little later: the bars begin once the
-    processes have started. For waiting that buys nothing. For computing it
-    would: processes run Python on several cores at the same time.
+    processes have started. Where that takes long, on Windows and macOS, the
+    first to be ready carries most of the pages. For waiting, processes buy
+    nothing. For computing they would: they run Python on several cores.
 
 The trap
     A global variable is not shared: each process has its own. `set_session`
@@ -22,17 +23,17 @@ Try
         A process for each page: 0.4 s, and the start of nine processes.
     python 03_processes.py --workers 1
         One process is lesson 1 again, and its start.
-    Change `pool.imap_unordered(request_site, urls, chunk)` to
-    `pool.map(request_site, urls)`
+    Change `imap_unordered(request_site, urls)` to `map(request_site, urls)`
         No line until the last page is there, then all, in the URLs' order.
 """
 
-import common  # first: it answers Ctrl-C while the others are imported
-
 import multiprocessing
+import signal
 import sys
 
 import requests
+
+import common
 
 session = None
 
@@ -40,40 +41,41 @@ session = None
 def set_session():
     """Make the Session of this process, one of the pool's, at its start."""
     global session
-    common.stay_with_parent()
     session = requests.Session()
+    common.stay_with_parent()
 
 
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
-    page = common.Page(url, session)
+    page = common.Page(url, session, multiprocessing.current_process().name)
     try:
         with session.get(url, timeout=common.TIMEOUT) as response:
-            page.arrived(response.status_code, common.check(response).content)
+            response.raise_for_status()
+            page.arrived(response.status_code, response.content)
     # What a download may raise, and no more: a TypeError is our own mistake.
-    # (RequestException is an OSError; what urllib3 lets slip through is not.)
-    except (requests.exceptions.BaseHTTPError, OSError, ValueError) as error:
+    except (requests.RequestException, OSError, ValueError) as error:
         page.failed(error)
     return page
 
 
 @common.timed
-def request_all_sites(urls, show, workers=4):
+def request_all_sites(urls, show, workers):
     """Download *urls*; call *show* with each Page as it finishes."""
-    with common.interrupts_held():  # Ctrl-C is for this process alone.
-        pool = multiprocessing.Pool(min(workers, len(urls)), set_session)
-    # A message to a process costs time: a long list goes in larger pieces.
-    chunk = min(8, 1 + len(urls) // 100)
+    # A process inherits who ignores Ctrl-C: only this one shall answer it.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pool = multiprocessing.Pool(workers, set_session)
+    signal.signal(signal.SIGINT, handler)
     with pool:
-        for page in pool.imap_unordered(request_site, urls, chunk):
+        for page in pool.imap_unordered(request_site, urls):
             show(page)
 
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
-    return common.run(request_all_sites, arguments)
+    with common.lesson(__doc__, arguments, "process", workers=4) as run:
+        _, seconds = request_all_sites(run.urls, run.show, run.workers)
+        return run.end(seconds)
 
 
 if __name__ == "__main__":
-    with common.script():
-        sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

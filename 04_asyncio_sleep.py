@@ -22,93 +22,72 @@ Try
         The same at ten times the speed: 0.6 s, then 0.3 s.
     Change `await asyncio.sleep(step)` to `time.sleep(step)`
         6 s both times: each piece of work ends before the next begins.
-    In a notebook, import it as `lesson`: await lesson.process_async(1, [])
-        The second half by itself.
+    Change `await asyncio.sleep(step)` to `asyncio.sleep(step)`
+        Nothing waits: the work is over at once, in 0.00 s, and Python warns
+        that a coroutine was never awaited.
 """
 
-import common  # first: it answers Ctrl-C while the others are imported
-
+import argparse
 import asyncio
-import re
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+
+import common
 
 WORKS = [("One", 3), ("Two", 2), ("Three", 1)]
 
 
-def exe_calculate_sync(name, n, step, done):
-    """Do *n* steps of *step* seconds each, and add a row to *done*."""
-    start = time.perf_counter()
-    thread = threading.current_thread().name
+def exe_calculate_sync(name, n, step):
+    """Do *n* steps of *step* seconds each; return the Work."""
+    work = common.Work(name)
     for i in range(1, n + 1):
-        print(f"{name} -> {i} of {n} is calculating...", flush=True)
+        common.say(f"{name} -> {i} of {n} is calculating...")
         time.sleep(step)
-    print(f"{name} - {n} works are done!", flush=True)
-    done.append((thread, name, start, time.perf_counter(), ""))
+    common.say(f"{name} - {n} works are done!")
+    return work.done()
 
 
 @common.timed
-def process_sync(step, done):
-    """Do all of WORKS, one after another."""
-    for name, n in WORKS:
-        exe_calculate_sync(name, n, step, done)
+def process_sync(step):
+    """Do all of WORKS, one after another; return them."""
+    return [exe_calculate_sync(name, n, step) for name, n in WORKS]
 
 
-async def exe_calculate_async(name, n, step, done):
+async def exe_calculate_async(name, n, step):
     """Do the same, and let the others go on during each step."""
-    start = time.perf_counter()
-    task = asyncio.current_task().get_name()
+    work = common.Work(name, asyncio.current_task().get_name())
     for i in range(1, n + 1):
-        print(f"{name} -> {i} of {n} is calculating...", flush=True)
+        common.say(f"{name} -> {i} of {n} is calculating...")
         await asyncio.sleep(step)
-    print(f"{name} - {n} works are done!", flush=True)
-    done.append((task, name, start, time.perf_counter(), ""))
+    common.say(f"{name} - {n} works are done!")
+    return work.done()
 
 
 @common.timed
-async def process_async(step, done):
-    """Do all of WORKS together, a task for each."""
-    works = [exe_calculate_async(name, n, step, done) for name, n in WORKS]
-    await asyncio.gather(*works)
+async def process_async(step):
+    """Do all of WORKS together, a task for each; return them."""
+    works = [exe_calculate_async(name, n, step) for name, n in WORKS]
+    return await asyncio.gather(*works)
 
 
-def run(coroutine):
-    """Run *coroutine* on an event loop of its own; return its result."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    # In a notebook: one thread runs one loop at a time, so take another.
-    with ThreadPoolExecutor() as executor:
-        return executor.submit(asyncio.run, coroutine).result()
-
-
-def show(rows, duration):
-    """Print what a half of the lesson took, and its waterfall."""
-    print(f">>> total seconds: {duration:.2f}", flush=True)
-    rows = sorted(rows, key=lambda row: row[2])
-    common.waterfall(rows, rows[0][2], duration, "work")
-
-
-def main(arguments=()):
-    """Run the lesson with *arguments*, a list of str; return its status."""
-    parser = common.argument_parser(sys.modules[__name__])
-    parser.add_argument("--step", default="1", metavar="SECONDS")
+async def main(arguments=()):
+    """Run both halves, with *arguments*, a list of str."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--step", type=float, default=1, metavar="SECONDS")
     step = parser.parse_args(arguments).step
-    if not re.fullmatch(r"\d+\.?\d*|\.\d+", step, re.ASCII):
-        parser.error(f"argument --step: {step!r}: not a number of seconds")
-    step, done = float(step), []
-    with common.interrupts_told(lambda: f"{len(done)} of 6 pieces done"):
-        _, duration = process_sync(step, done)
-        show(done, duration)
-        print()
-        _, duration = run(process_async(step, done))
-        show(done[3:], duration)
-    return 0
+    if not 0 <= step <= 60:
+        parser.error(f"argument --step: {step} is not from 0 to 60")
+    with common.ends_early():
+        print("One after another, in one thread")
+        works, axis = process_sync(step)
+        print(f">>> total seconds: {axis:.2f}")
+        common.waterfall(works, works[0].start, axis, axis, "work")
+        print("\nTogether, three tasks on an event loop, in one thread")
+        works, seconds = await process_async(step)
+        print(f">>> total seconds: {seconds:.2f}")
+        common.waterfall(works, works[0].start, seconds, axis, "work")
 
 
 if __name__ == "__main__":
-    with common.script():
-        sys.exit(main(sys.argv[1:]))
+    # debug=False: -X dev would report the first half, which blocks the loop.
+    sys.exit(asyncio.run(main(sys.argv[1:]), debug=False))

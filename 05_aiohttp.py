@@ -6,7 +6,7 @@ Lesson 4's event loop, and the network. `requests` would block the loop as
 What to look for
     All nine bars begin at once: 0.4 s, the slowest page alone. One thread
     does it, and one session, which opens a connection for each page that is
-    in flight. `gather` makes a task of each coroutine that it is given.
+    in flight.
 
 The trap
     `gather(..., return_exceptions=True)` hands exceptions back as if they
@@ -26,21 +26,22 @@ Try
         The notebook's mistake: it ends the program with an AttributeError.
 """
 
-import common  # first: it answers Ctrl-C while the others are imported
-
 import asyncio
 import sys
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+
+import common
 
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT)
 
 
 async def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
-    page = common.Page(url, session)
+    page = common.Page(url, session, asyncio.current_task().get_name())
     try:
         async with session.get(url, timeout=TIMEOUT) as response:
+            response.raise_for_status()
             page.arrived(response.status, await response.read())
     # What a download may raise, and no more: a TypeError is our own mistake.
     except (ClientError, OSError, ValueError) as error:
@@ -49,10 +50,10 @@ async def request_site(url, session):
 
 
 @common.timed
-async def request_all_sites(urls, show, limit=100):
+async def request_all_sites(urls, show, limit):
     """Download *urls*; call *show* with each Page as it finishes."""
-    semaphore = asyncio.Semaphore(limit)
-    connector = TCPConnector(limit=limit, ssl=common.trusted())
+    # The semaphore is the limit: the connector has none of its own.
+    semaphore, connector = asyncio.Semaphore(limit), TCPConnector(limit=0)
     proxy = common.proxied()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
 
@@ -63,14 +64,12 @@ async def request_all_sites(urls, show, limit=100):
         await asyncio.gather(*map(show_site, urls))
 
 
-def main(arguments=()):
-    """Run the lesson with *arguments*, a list of str; return its status.
-
-    To be awaited: `asyncio.run` does it below, `await` in a notebook.
-    """
-    return common.run(request_all_sites, arguments)
+async def main(arguments=()):
+    """Run the lesson with *arguments*, a list of str; return its status."""
+    with common.lesson(__doc__, arguments, "task", limit=100) as run:
+        _, seconds = await request_all_sites(run.urls, run.show, run.limit)
+        return run.end(seconds)
 
 
 if __name__ == "__main__":
-    with common.script():
-        sys.exit(asyncio.run(main(sys.argv[1:])))
+    sys.exit(asyncio.run(main(sys.argv[1:]), debug=False))
