@@ -29,6 +29,7 @@ Try
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 
@@ -37,7 +38,7 @@ import common
 WORKS = [("One", 3), ("Two", 2), ("Three", 1)]
 
 
-def exe_calculate_sync(name, n, step):
+def calculate_sync(name, n, step):
     """Do *n* steps of *step* seconds each; return the Work."""
     work = common.Work(name)
     for i in range(1, n + 1):
@@ -50,10 +51,10 @@ def exe_calculate_sync(name, n, step):
 @common.timed
 def process_sync(step):
     """Do all of WORKS, one after another; return them."""
-    return [exe_calculate_sync(name, n, step) for name, n in WORKS]
+    return [calculate_sync(*work, step) for work in WORKS]
 
 
-async def exe_calculate_async(name, n, step):
+async def calculate_async(name, n, step):
     """Do the same, and let the others go on during each step."""
     work = common.Work(name, asyncio.current_task().get_name())
     for i in range(1, n + 1):
@@ -66,8 +67,7 @@ async def exe_calculate_async(name, n, step):
 @common.timed
 async def process_async(step):
     """Do all of WORKS together, a task for each; return them."""
-    works = [exe_calculate_async(name, n, step) for name, n in WORKS]
-    return await asyncio.gather(*works)
+    return await asyncio.gather(*(calculate_async(*w, step) for w in WORKS))
 
 
 async def main(arguments=()):
@@ -75,11 +75,13 @@ async def main(arguments=()):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--step", type=float, default=1, metavar="SECONDS")
     step = parser.parse_args(arguments).step
-    if not 0 <= step <= 60:
-        parser.error(f"argument --step: {step} is not from 0 to 60")
+    0 <= step <= 60 or parser.error(f"argument --step: {step}: not 0 to 60")
     with common.ends_early():
         print("One after another, in one thread")
+        # asyncio answers Ctrl-C at the next await, and here comes none.
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         works, axis = process_sync(step)
+        signal.signal(signal.SIGINT, handler)
         print(f">>> total seconds: {axis:.2f}")
         common.waterfall(works, works[0].start, axis, axis, "work")
         print("\nTogether, three tasks on an event loop, in one thread")

@@ -23,8 +23,6 @@ from http.server import BaseHTTPRequestHandler
 from unittest import mock
 from urllib.request import getproxies
 
-# ---- The URL lists ---------------------------------------------------------
-
 #: The three real sites, three times each.
 LIVE_URLS = [
     "https://www.jython.org",
@@ -42,32 +40,27 @@ PAGES = {
 #: Seconds to wait for a connection, and then between two pieces of an answer.
 TIMEOUT = 10
 
-# ---- The timing decorator --------------------------------------------------
-
 
 def timed(function):
     """Decorate *function*, which then returns its result and its seconds.
 
-    It may be made by `def` or by `async def`. A call of the second only makes
-    a coroutine, which takes 0.000 seconds: what counts is the await.
+    It may be an `async def`, whose call only makes a coroutine, in no time:
+    the seconds are those of the await.
     """
-    if inspect.iscoroutinefunction(function):
 
-        @functools.wraps(function)
-        async def wrapper(*args, **kwargs):
-            start = time.perf_counter()
-            result = await function(*args, **kwargs)
-            return result, time.perf_counter() - start
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        start = time.perf_counter()
+        result = function(*args, **kwargs)
+        return result, time.perf_counter() - start
 
-    else:
+    @functools.wraps(function)
+    async def async_wrapper(*args, **kwargs):
+        start = time.perf_counter()
+        result = await function(*args, **kwargs)
+        return result, time.perf_counter() - start
 
-        @functools.wraps(function)
-        def wrapper(*args, **kwargs):
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            return result, time.perf_counter() - start
-
-    return wrapper
+    return async_wrapper if inspect.iscoroutinefunction(function) else wrapper
 
 
 # ---- The record of one page ------------------------------------------------
@@ -77,10 +70,10 @@ SESSIONS = {}
 
 
 class Work:
-    """A piece of work and its *worker*, by default the current thread.
+    """A piece of work, by *worker* (the current thread, if nobody is named).
 
-    Its clock starts when it is made. `start` and `end` are in seconds on
-    time.perf_counter, which is the same for all processes.
+    It starts when it is made. `start` and `end` are seconds of the clock
+    time.perf_counter, which all processes share.
     """
 
     def __init__(self, name, worker=None):
@@ -95,10 +88,10 @@ class Work:
 
 
 class Page(Work):
-    """What became of the page at *url*, over *session*, by *worker*.
+    """What became of the page at *url*, asked for over *session*.
 
-    It can be pickled, so that a process can return it. `status` and `size`,
-    in bytes, are the answer's; `error` is empty if the page arrived.
+    `status` and `size`, in bytes, are the answer's; `error` is empty if it
+    arrived. It can be pickled: a process can return it.
     """
 
     def __init__(self, url, session, worker=None):
@@ -126,10 +119,7 @@ AXIS, ROWS = 40, 20
 
 
 class Run:
-    """One run of a lesson: a line for each page, and what they add up to.
-
-    `urls` are the pages to download; the lesson's own option is here, too.
-    """
+    """A run of a lesson: what to download, and what is printed of it."""
 
     def __init__(self, kind):
         self.kind, self.urls = kind, []
@@ -154,7 +144,8 @@ class Run:
         """
         start = time.perf_counter() - seconds
         failed = self.arrived != len(self.urls)
-        sites = f"{self.arrived} of " * failed + plural(len(self.urls), "site")
+        sites = f"{self.arrived} of " if failed else ""
+        sites += plural(len(self.urls), "site")
         say(f"\nDownloaded {sites} in {seconds:.2f} seconds")
         if not self.pages:
             say("No page was shown: nobody knows what became of them")
@@ -166,7 +157,7 @@ class Run:
         say(f"{workers}, {sessions}, at most {most} in flight at once")
         if self.kind == "task":
             main = asyncio.current_task().get_name()
-            say(f"all in 1 thread, on 1 event loop, like the task of main, {main}")
+            say(f"all in 1 thread, on 1 event loop ({main} is main itself)")
         in_turn = sum(page.end - page.start for page in self.pages)
         axis = seconds if len(self.pages) > ROWS else max(seconds, in_turn)
         waterfall(self.pages, start, seconds, axis)
@@ -174,10 +165,9 @@ class Run:
 
 
 def waterfall(works, start, seconds, axis, heading="page"):
-    """Draw a bar for each of *works*, those of a worker below one another.
+    """Draw a bar for each of *works*, worker by worker.
 
-    They took *seconds* from *start*, on the clock of time.perf_counter; the
-    axis is *axis* seconds long.
+    They took *seconds* after *start*; the axis is *axis* seconds long.
     """
     end = round(seconds / axis * AXIS)
     ruler = f"0{seconds:>{end - 1}.2f}"
@@ -192,15 +182,15 @@ def waterfall(works, start, seconds, axis, heading="page"):
         left = round((work.start - start) / axis * AXIS)
         right = max(round((work.end - start) / axis * AXIS), left + 1)
         bar = " " * left + ("x" if work.error else "\u2588") * (right - left)
-        say(BAR.format(work.worker, name, f"{work.end - work.start:.2f}", bar))
+        took = f"{work.end - work.start:.2f}"
+        say(BAR.format(work.worker, name, took, bar))
     if len(works) > ROWS:
         say(f"and {len(works) - ROWS} more")
 
 
 def in_flight(pages):
     """Return how many of *pages* were under way at once, at most."""
-    changes = [(page.start, 1) for page in pages]
-    changes += [(page.end, -1) for page in pages]
+    changes = [(p.start, 1) for p in pages] + [(p.end, -1) for p in pages]
     return max(itertools.accumulate(change for _, change in sorted(changes)))
 
 
@@ -230,16 +220,16 @@ def say(text):
 def lesson(doc, arguments, kind, **own):
     """Prepare the run that *arguments*, a list of str, describe; yield it.
 
-    *doc* is the lesson's docstring, *kind* what its workers are, *own* the
-    name of its own option and the default. Raises SystemExit(2) if the
-    *arguments* are wrong, and otherwise as `ends_early` does.
+    *doc* is the lesson's docstring, *kind* what its workers are, and *own*
+    its own option, with the default. Raises SystemExit: 2 if *arguments* are
+    wrong, 1 if there is no practice site, and as `ends_early` does.
     """
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     number = {"type": positive, "metavar": "N"}
     source = parser.add_mutually_exclusive_group()
     source.add_argument("urls", nargs="*", default=[], metavar="URL",
                         help="your pages; without any, the practice site's")
-    source.add_argument("--live", action="store_true", help="three real sites")
+    source.add_argument("--live", action="store_true", help="real sites")
     parser.add_argument("--repeat", default=1, help="N times over", **number)
     for name, default in own.items():
         parser.add_argument(f"--{name}", default=default, **number,
@@ -262,10 +252,9 @@ def positive(text):
 
 @contextlib.contextmanager
 def ends_early(run=None):
-    """End with a line after Ctrl-C, without one if nobody reads it.
+    """Raise SystemExit 130, with a line, after Ctrl-C; 1 if nobody reads on.
 
-    Raises SystemExit: 130 after Ctrl-C; 1 if what is printed goes to a
-    program that has ended, as it does in `python 01_sync.py | head -1`.
+    That is so after `python 01_sync.py | head -1`, for one.
     """
     try:
         yield
@@ -327,7 +316,7 @@ def practice_site():
     """Start the practice site in a process of its own; yield its nine URLs.
 
     Its standard input ends with the lesson, however that ends, and it with
-    that. Ctrl-C does not reach it. Raises SystemExit if it does not start.
+    that. Ctrl-C does not reach it.
     """
     command = [sys.executable, __file__, "--for-a-lesson"]
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
@@ -338,7 +327,7 @@ def practice_site():
         if not address:
             sys.exit("No practice site: `python common.py` tells why.")
         waits = ", ".join(f"{path} {PAGES[path][0]} s" for path in PAGES)
-        say(f"The practice site waits, as if far away: {waits}\n")
+        say(f"The practice site waits, as if it were far away:\n{waits}.\n")
         with mock.patch.dict(os.environ, no_proxy="127.0.0.1"):
             yield [address + path for path in PAGES] * 3
 

@@ -1,138 +1,131 @@
-"""How the tests run a lesson: as a person does, or as an import."""
+"""How the tests run a lesson: as an import, or as a program."""
 
-import ast
 import asyncio
-import concurrent.futures
 import contextlib
+import functools
 import importlib
 import inspect
 import io
+import multiprocessing
 import os
 import subprocess
 import sys
-import tempfile
-import tokenize
+import types
+import unittest
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
-LESSONS = [
-    "01_sync",
-    "02_threads",
-    "03_processes",
-    "04_asyncio_sleep",
-    "05_aiohttp",
-]
-DOWNLOADING = [name for name in LESSONS if not name.startswith("04")]
+DOWNLOADING = ["01_sync", "02_threads", "03_processes", "05_aiohttp"]
+LESSONS = [*DOWNLOADING, "04_asyncio_sleep"]
+POSIX = unittest.skipUnless(os.name == "posix", "Windows has no such thing")
 
-#: Names that would send a lesson elsewhere; the tests set their own.
-MEDDLING = ("_PROXY", "_CA_BUNDLE", "SSL_CERT_FILE", "PYTHONPATH", "LESSON_")
+#: This environment, without what would lead a lesson elsewhere.
+ENVIRONMENT = {"PYTHONIOENCODING": "utf-8"} | {
+    name: value for name, value in os.environ.items()
+    if not name.upper().endswith(("_PROXY", "_BUNDLE", "_CERT_FILE"))
+}
 
+#: Seconds that a lesson waits for a server that never answers.
+SHORT = 0.1
 
-def environment(**changes):
-    """Return this environment without what meddles, and with *changes*."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not any(part in name.upper() for part in MEDDLING)
-    }
-    return {**kept, "PYTHONIOENCODING": "utf-8", **changes}
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
 
 
-def command(lesson, *arguments, flags=()):
-    """Return the command line that runs *lesson*."""
-    path = str(ROOT / f"{lesson}.py")
-    return [sys.executable, *flags, path, *map(str, arguments)]
-
-
-def run(lesson, *arguments, flags=(), env=None, timeout=60, **options):
-    """Run *lesson* as a person does; return a CompletedProcess with text."""
-    return subprocess.run(
-        command(lesson, *arguments, flags=flags),
-        env=env or environment(),
-        timeout=timeout,
-        stdin=subprocess.DEVNULL,
-        **{"encoding": "utf-8", "capture_output": True, **options},
-    )
-
-
-def module(lesson):
+def load(lesson):
     """Import *lesson*."""
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
     return importlib.import_module(lesson)
 
 
-@contextlib.contextmanager
-def printed():
-    """Yield a StringIO that gets what is printed meanwhile."""
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        yield output
-
-
-def code_lines(path):
-    """Return the lines of code in *path*: no docstring, comment or blank."""
-    source = Path(path).read_text(encoding="utf-8")
-    doc = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(
-            node.value, ast.Constant
-        ):
-            doc |= set(range(node.lineno, node.end_lineno + 1))
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column].rstrip()
-    numbered = enumerate(lines, start=1)
-    return [line for i, line in numbered if line.strip() and i not in doc]
-
-
-def complete(result):
-    """Return *result*, of a main; if it is a coroutine, run it first."""
-    if inspect.iscoroutine(result):
-        return asyncio.run(result)
-    return result
+def set_session():
+    """Be the initializer of a pool of lesson 3 that waits for SHORT only."""
+    load("common").TIMEOUT = SHORT
+    load("03_processes").set_session()
 
 
 @contextlib.contextmanager
-def complained():
-    """Yield a StringIO that gets what goes to standard error meanwhile."""
-    with contextlib.redirect_stderr(io.StringIO()) as output:
-        yield output
+def short_timeouts(seconds=SHORT):
+    """Let the lessons wait *seconds* for a silent server, not ten."""
+    lesson = load("05_aiohttp")  # It reads the number when it is imported.
+    with (
+        mock.patch.object(load("common"), "TIMEOUT", seconds),
+        mock.patch.object(load("03_processes"), "set_session", set_session),
+    ):
+        importlib.reload(lesson)
+        yield
+    importlib.reload(lesson)
 
 
-@contextlib.contextmanager
-def customized(code, method=None, **changes):
-    """Yield an environment in which each Python first runs *code*.
+def run(lesson, *arguments):
+    """Run `main` of *lesson*, a name or a module; return status and output.
 
-    With *method*, processes of multiprocessing start in that way.
+    Its processes are not forked: this one has threads.
     """
-    if method:
-        code += f"""
-import multiprocessing
-multiprocessing.set_start_method({method!r}, force=True)
-"""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "sitecustomize.py").write_text(code, encoding="utf-8")
-        yield environment(PYTHONPATH=folder, **changes)
+    module = load(lesson) if isinstance(lesson, str) else lesson
+    methods = multiprocessing.get_all_start_methods()
+    method = "forkserver" if "forkserver" in methods else "spawn"
+    multiprocessing.set_start_method(method, force=True)
+    multiprocessing.set_forkserver_preload(["03_processes"])
+    output = io.StringIO()
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+        mock.patch.dict(os.environ, ENVIRONMENT, clear=True),
+    ):
+        try:
+            status = module.main([str(argument) for argument in arguments])
+            if inspect.iscoroutine(status):
+                status = asyncio.run(status)
+        except SystemExit as end:
+            status = end.code
+    return status, output.getvalue()
 
 
-def started_by(method):
-    """Return a context with an environment where processes start so."""
-    return customized("", method)
+def start(lesson, *arguments, flags=(), **options):
+    """Start *lesson* as a program that a terminal of its own would run."""
+    options = {"env": ENVIRONMENT, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen(
+        [sys.executable, *flags, ROOT / f"{lesson}.py", *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
+        start_new_session=True, **options,
+    )
 
 
-def each(test, check, cases, at_once=8):
-    """Call *check* with each of *cases*, tuples, several *at_once*.
+def finish(program):
+    """Return the status of *program*, its output and its errors."""
+    with program:
+        output, errors = program.communicate(timeout=120)
+    return program.returncode, output, errors
 
-    What it raises is raised again, one by one, in a subtest of *test*.
-    Returns a list of what it returned.
+
+@functools.cache
+def defaults():
+    """Start each lesson with its defaults; return the programs by lesson.
+
+    They are the strictest runs as well: whatever Python warns of is an error.
     """
-    cases = list(cases)
-    with concurrent.futures.ThreadPoolExecutor(at_once) as executor:
-        futures = [executor.submit(check, *case) for case in cases]
-    results = []
-    for case, future in zip(cases, futures, strict=True):
-        with test.subTest(case=case):
-            results.append(future.result())
-    return results
+    flags = ["-X", "dev", "-W", "error"]
+    return {name: start(name, flags=flags) for name in LESSONS}
+
+
+@functools.cache
+def default(lesson):
+    """Return the status, output and errors of *lesson* with its defaults."""
+    return finish(defaults()[lesson])
+
+
+def edited(lesson, *changes):
+    """Return *lesson* as a module, its code changed as an editor would.
+
+    *changes* are pairs of what is there and of what takes its place.
+    """
+    source = (ROOT / f"{lesson}.py").read_text("utf-8")
+    text, code = source.split('"""\n\n', 1)
+    for old, new in changes:
+        if old not in code:
+            raise AssertionError(f"{lesson} has no {old!r}")
+        code = code.replace(old, new)
+    module = types.ModuleType(lesson)
+    exec(compile(f'{text}"""\n\n{code}', lesson, "exec"), vars(module))
+    return module

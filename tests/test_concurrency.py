@@ -1,0 +1,99 @@
+"""Concurrency and sessions, proved by what arrives at a server.
+
+A clock proves nothing: a machine may be slow. But a server that answers
+nobody until four requests wait is only ever left by four at a time.
+"""
+
+import unittest
+
+from tests.server import Server
+from tests.support import DOWNLOADING, defaults, load, run, short_timeouts
+
+#: By lesson: pages in flight, and its own option.
+AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
+OPTION = {"02_threads": "--workers", "03_processes": "--workers",
+          "05_aiohttp": "--limit"}
+
+
+def setUpModule():
+    """Start beside these tests what takes its time."""
+    defaults()
+
+
+class SeenByTheServer(unittest.TestCase):
+    def check(self, lesson, gate, *arguments):
+        """Download nine pages, all of them let go by *gate* in flight."""
+        with self.subTest(lesson, gate=gate), Server(gate) as server:
+            status, output = run(lesson, *server.urls, *arguments)
+            self.assertEqual(status, 0, output)
+            self.assertIn("\nDownloaded 9 sites in ", output)
+            self.assertEqual((server.requests, server.most), (9, gate))
+            # A page in flight has a connection, which its session keeps.
+            self.assertEqual(server.connections, gate)
+            pages = "page" if gate == 1 else "pages"
+            self.assertIn(f"at most {gate} {pages} in flight at once", output)
+
+    def test_default(self):
+        for lesson, gate in AT_ONCE.items():
+            self.check(lesson, gate)
+
+    def test_option(self):
+        for lesson, option in OPTION.items():
+            for number in (1, 6):
+                self.check(lesson, number, option, number)
+
+    def test_more_than_a_hundred(self):
+        """aiohttp's own limit is 100 connections."""
+        with Server(gate=120) as server:
+            arguments = ["--repeat", 14, "--limit", 120]
+            status, _ = run("05_aiohttp", *server.urls, *arguments)
+            self.assertEqual((status, server.most), (0, 120))
+
+    def test_order(self):
+        """Pages are asked for in the order in which they are named."""
+        for lesson in ("01_sync", "02_threads", "05_aiohttp"):
+            with self.subTest(lesson), Server() as server:
+                paths = [f"/dice?{number}" for number in range(30)]
+                own = [OPTION[lesson], 1] if lesson in OPTION else []
+                run(lesson, *(server.address + path for path in paths), *own)
+                self.assertEqual(server.seen, paths)
+
+    def test_queue(self):
+        """The time-out of a page does not run while it waits for its turn."""
+        with Server() as server, short_timeouts(0.5):
+            server.delays = {"/dice": 0.05}
+            url = f"{server.address}/dice"
+            arguments = "--repeat", 30, "--limit", 2
+            status, output = run("05_aiohttp", url, *arguments)
+            self.assertEqual(status, 0, output)
+            self.assertIn("Downloaded 30 sites", output)
+
+
+class RequestSite(unittest.TestCase):
+    """Each function by itself, as a notebook or a cluster would call it."""
+
+    def test_request_site(self):
+        import asyncio
+        import pickle
+
+        import aiohttp
+        import requests
+
+        async def request_site(url):
+            async with aiohttp.ClientSession() as session:
+                return await load("05_aiohttp").request_site(url, session)
+
+        for lesson in DOWNLOADING:
+            with self.subTest(lesson), Server() as server:
+                url, module = server.urls[0], load(lesson)
+                if lesson == "01_sync":
+                    page = module.request_site(url, requests.Session())
+                elif lesson == "05_aiohttp":
+                    page = asyncio.run(request_site(url))
+                else:
+                    module.session = requests.Session()  # of lesson 3
+                    page = module.request_site(url)
+                page = pickle.loads(pickle.dumps(page))
+                told = page.url, page.status, page.size, page.error
+                self.assertEqual(told, (url, 200, 10_782, ""))
+                self.assertLess(page.start, page.end)
