@@ -37,7 +37,7 @@ def request_site(url, session):
         with session.get(url, timeout=common.TIMEOUT) as response:
             response.raise_for_status()
             page.arrived(response.status_code, response.content)
-    # What a download may raise, and no more: a TypeError is our own mistake.
+    # What a download may raise; all else is a mistake of ours, and surfaces.
     except (requests.RequestException, OSError, ValueError) as error:
         page.failed(error)
     return page

@@ -13,7 +13,8 @@ The trap
     result. `executor.map(request_site, urls)`, with results that nobody
     reads, loses it; `future.result()` raises it again. And do not share one
     Session among threads: `requests` does not promise that this is safe.
-    `threading.local()` keeps one for each.
+    `threading.local()` keeps one for each. Nor can a thread be stopped: after
+    Ctrl-C, the program ends when its pages in flight have ended.
 
 Try
     python 02_threads.py --workers 9
@@ -21,7 +22,8 @@ Try
     python 02_threads.py --workers 1
         One thread is lesson 1 again: 2.7 s.
     Begin `get_session` with `print(thread_local.__dict__)`
-        {} at the first page of a thread; after that, its session.
+        {} at the first page of a thread; after that, its session. (Lines may
+        run together: here, the threads print at the same time.)
     Change `submit(request_site, url)` to `submit(request_site)`
         A TypeError, heard at once: `result()` raises it.
 """
@@ -52,7 +54,7 @@ def request_site(url):
         with session.get(url, timeout=common.TIMEOUT) as response:
             response.raise_for_status()
             page.arrived(response.status_code, response.content)
-    # What a download may raise, and no more: a TypeError is our own mistake.
+    # What a download may raise; all else is a mistake of ours, and surfaces.
     except (requests.RequestException, OSError, ValueError) as error:
         page.failed(error)
     return page
@@ -61,12 +63,12 @@ def request_site(url):
 @common.timed
 def request_all_sites(urls, show, workers):
     """Download *urls*; call *show* with each Page as it finishes."""
+    # No `with`: after Ctrl-C, it would wait for all the pages that are left.
     executor = ThreadPoolExecutor(workers, thread_name_prefix="Thread")
     try:
         futures = [executor.submit(request_site, url) for url in urls]
         for future in as_completed(futures):
             show(future.result())
-    # After Ctrl-C, `with` would still wait for all the pages that are left.
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 

@@ -11,12 +11,11 @@ What to look for
 
 The trap
     A global variable is not shared: each process has its own. `set_session`
-    fills it once in each, so that a process keeps one session for all of its
-    pages. On Windows and macOS (and Linux, from Python 3.14 on) the processes
-    import this file: without the `if` at its end they would run the lesson
-    again. What they print can get lost, in a notebook for one: so they return
-    each Page, and this process prints it. And a Pool waits for ever for a
-    process that was killed; ProcessPoolExecutor would raise an error.
+    fills it once in each, so that a process keeps one session for its pages.
+    On Windows and macOS (and Linux, from Python 3.14 on) the processes import
+    this file: without the `if` at its end they would run the lesson again.
+    What they print gets lost in a notebook: so they return each Page, and
+    this process prints it. And a Pool waits for ever for a killed process.
 
 Try
     python 03_processes.py --workers 9
@@ -52,7 +51,7 @@ def request_site(url):
         with session.get(url, timeout=common.TIMEOUT) as response:
             response.raise_for_status()
             page.arrived(response.status_code, response.content)
-    # What a download may raise, and no more: a TypeError is our own mistake.
+    # What a download may raise; all else is a mistake of ours, and surfaces.
     except (requests.RequestException, OSError, ValueError) as error:
         page.failed(error)
     return page
@@ -61,7 +60,7 @@ def request_site(url):
 @common.timed
 def request_all_sites(urls, show, workers):
     """Download *urls*; call *show* with each Page as it finishes."""
-    # A process inherits who ignores Ctrl-C: only this one shall answer it.
+    # Ctrl-C reaches every process. These inherit that it is to be ignored.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     pool = multiprocessing.Pool(workers, set_session)
     signal.signal(signal.SIGINT, handler)

@@ -23,8 +23,8 @@ Try
     Change `await asyncio.sleep(step)` to `time.sleep(step)`
         6 s both times: each piece of work ends before the next begins.
     Change `await asyncio.sleep(step)` to `asyncio.sleep(step)`
-        Nothing waits: the work is over at once, in 0.00 s, and Python warns
-        that a coroutine was never awaited.
+        Nothing waits: the work is over at once, and Python warns that a
+        coroutine was never awaited.
 """
 
 import argparse
@@ -77,19 +77,19 @@ async def main(arguments=()):
     step = parser.parse_args(arguments).step
     0 <= step <= 60 or parser.error(f"argument --step: {step}: not 0 to 60")
     with common.ends_early():
-        print("One after another, in one thread")
-        # asyncio answers Ctrl-C at the next await, and here comes none.
+        print("One after another: each calculation only sleeps")
+        # asyncio.run answers Ctrl-C at an await, and this half has none.
         handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-        works, axis = process_sync(step)
+        works, total = process_sync(step)
         signal.signal(signal.SIGINT, handler)
-        print(f">>> total seconds: {axis:.2f}")
-        common.waterfall(works, works[0].start, axis, axis, "work")
-        print("\nTogether, three tasks on an event loop, in one thread")
+        print(f">>> total seconds: {total:.2f}")
+        common.waterfall(works, works[0].start, total, total, "work")
+        print(f"\nTogether ({asyncio.current_task().get_name()} runs main)")
         works, seconds = await process_async(step)
         print(f">>> total seconds: {seconds:.2f}")
-        common.waterfall(works, works[0].start, seconds, axis, "work")
+        common.waterfall(works, works[0].start, seconds, total, "work")
 
 
 if __name__ == "__main__":
-    # debug=False: -X dev would report the first half, which blocks the loop.
+    # debug=False: -X dev would report that the first half blocks the loop.
     sys.exit(asyncio.run(main(sys.argv[1:]), debug=False))

@@ -43,7 +43,7 @@ async def request_site(url, session):
         async with session.get(url, timeout=TIMEOUT) as response:
             response.raise_for_status()
             page.arrived(response.status, await response.read())
-    # What a download may raise, and no more: a TypeError is our own mistake.
+    # What a download may raise; all else is a mistake of ours, and surfaces.
     except (ClientError, OSError, ValueError) as error:
         page.failed(error)
     return page
@@ -52,13 +52,13 @@ async def request_site(url, session):
 @common.timed
 async def request_all_sites(urls, show, limit):
     """Download *urls*; call *show* with each Page as it finishes."""
-    # The semaphore is the limit: the connector has none of its own.
+    # The semaphore is the limit; 0 means that the connector has none.
     semaphore, connector = asyncio.Semaphore(limit), TCPConnector(limit=0)
-    proxy = common.proxied()
+    proxy = common.proxied()  # whether to look for one at all
     async with ClientSession(connector=connector, trust_env=proxy) as session:
 
         async def show_site(url):
-            async with semaphore:  # Its clock starts after it had to queue.
+            async with semaphore:  # A page queues here; then its clock starts.
                 show(await request_site(url, session))
 
         await asyncio.gather(*map(show_site, urls))
@@ -72,4 +72,5 @@ async def main(arguments=()):
 
 
 if __name__ == "__main__":
+    # debug=False: -X dev would report that a site's start blocks the loop.
     sys.exit(asyncio.run(main(sys.argv[1:]), debug=False))

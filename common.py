@@ -1,4 +1,4 @@
-"""What the five lessons share, to be read from top to bottom.
+"""What the five lessons share. A run of one begins with `lesson`, below.
 
 Only the standard library is used: lesson 4 runs with nothing installed.
 `python common.py` serves the practice site by hand, for a browser or curl.
@@ -24,11 +24,8 @@ from unittest import mock
 from urllib.request import getproxies
 
 #: The three real sites, three times each.
-LIVE_URLS = [
-    "https://www.jython.org",
-    "http://olympus.realpython.org/dice",
-    "https://realpython.com",
-] * 3
+LIVE_URLS = ["https://www.jython.org", "http://olympus.realpython.org/dice",
+             "https://realpython.com"] * 3
 
 #: The practice site: each path, the seconds until it answers, and its body.
 PAGES = {
@@ -44,8 +41,7 @@ TIMEOUT = 10
 def timed(function):
     """Decorate *function*, which then returns its result and its seconds.
 
-    It may be an `async def`, whose call only makes a coroutine, in no time:
-    the seconds are those of the await.
+    For an `async def`, these are the seconds of the await, not of the call.
     """
 
     @functools.wraps(function)
@@ -65,14 +61,14 @@ def timed(function):
 
 # ---- The record of one page ------------------------------------------------
 
-#: Every session that carried a page: while it is here, no other has its id.
+#: Every session, by its id: as long as it is here, no other gets that id.
 SESSIONS = {}
 
 
 class Work:
-    """A piece of work, by *worker* (the current thread, if nobody is named).
+    """A piece of work, by *worker*, by default the current thread.
 
-    It starts when it is made. `start` and `end` are seconds of the clock
+    Its `start`, when it is made, and its `end` are in seconds on the clock
     time.perf_counter, which all processes share.
     """
 
@@ -90,8 +86,7 @@ class Work:
 class Page(Work):
     """What became of the page at *url*, asked for over *session*.
 
-    `status` and `size`, in bytes, are the answer's; `error` is empty if it
-    arrived. It can be pickled: a process can return it.
+    `status` and `size`, in bytes, are the answer's. It can be pickled.
     """
 
     def __init__(self, url, session, worker=None):
@@ -113,22 +108,21 @@ class Page(Work):
 
 # ---- What is printed of a run ----------------------------------------------
 
-#: A line for a page, a line for a bar, the longest bar, and how many of them.
-LINE, BAR = "{:<22} {:>7} {:>6} {:>6}  {}", "{:<22} {:<10} {:>4} {}"
-AXIS, ROWS = 40, 20
+#: The line of a page; the columns of the longest bar, and the most bars.
+LINE, AXIS, ROWS = "{:<22} {:>7} {:>6} {:>6}  {}", 37, 20
 
 
 class Run:
-    """A run of a lesson: what to download, and what is printed of it."""
+    """A run: its `urls`, its options (`workers`, say), and what it prints."""
 
     def __init__(self, kind):
         self.kind, self.urls = kind, []
-        self.pages, self.arrived, self.sessions = [], 0, {}
+        self.pages, self.downloaded, self.sessions = [], 0, {}
 
     def show(self, page):
         """Print the line of *page*, a Page that arrived or failed."""
         self.pages.append(page)
-        self.arrived += not page.error
+        self.downloaded += not page.error
         # A letter: a number might seem to contradict that of the worker.
         number = self.sessions.setdefault(page.session, len(self.sessions))
         letter = f"{chr(ord('A') + number % 26)}{number // 26 or ''}"
@@ -138,18 +132,15 @@ class Run:
         say(LINE.format(page.worker, letter, *told))
 
     def end(self, seconds):
-        """Print what became of the run, which took *seconds* until now.
-
-        Returns the exit status: 0 if all pages arrived, else 1.
-        """
+        """Sum up the run, of *seconds* till now; return the exit status."""
         start = time.perf_counter() - seconds
-        failed = self.arrived != len(self.urls)
-        sites = f"{self.arrived} of " if failed else ""
-        sites += plural(len(self.urls), "site")
+        sites, failed = plural(len(self.urls), "site"), 0
+        if self.downloaded != len(self.urls):
+            sites, failed = f"{self.downloaded} of {sites}", 1
         say(f"\nDownloaded {sites} in {seconds:.2f} seconds")
         if not self.pages:
-            say("No page was shown: nobody knows what became of them")
-            return 1
+            say("No page was shown: what became of them is not known")
+            return failed
         workers = {(page.process, page.worker) for page in self.pages}
         workers = plural(len(workers), self.kind)
         sessions = plural(len(self.sessions), "session")
@@ -157,11 +148,12 @@ class Run:
         say(f"{workers}, {sessions}, at most {most} in flight at once")
         if self.kind == "task":
             main = asyncio.current_task().get_name()
-            say(f"all in 1 thread, on 1 event loop ({main} is main itself)")
+            say("1 thread, 1 event loop, which runs a task while others wait "
+                f"({main} is main)")
         in_turn = sum(page.end - page.start for page in self.pages)
         axis = seconds if len(self.pages) > ROWS else max(seconds, in_turn)
         waterfall(self.pages, start, seconds, axis)
-        return int(failed)
+        return failed
 
 
 def waterfall(works, start, seconds, axis, heading="page"):
@@ -169,11 +161,11 @@ def waterfall(works, start, seconds, axis, heading="page"):
 
     They took *seconds* after *start*; the axis is *axis* seconds long.
     """
-    end = round(seconds / axis * AXIS)
-    ruler = f"0{seconds:>{end - 1}.2f}"
-    if end < AXIS - 5:
-        ruler += f"one by one: {axis:.2f}".rjust(AXIS - len(ruler))
-    say("\n" + BAR.format("worker", heading, "took", ruler))
+    column = round(seconds / axis * AXIS)  # where the run ends
+    ruler = "0" + f" {seconds:.2f}".rjust(column - 1)
+    if column < AXIS - 5:
+        ruler += f" one by one: {axis:.2f}".rjust(AXIS - len(ruler))
+    say(f"\n{'worker':<22} {heading:<10} seconds {ruler}")
     rows = sorted(works, key=lambda work: work.start)[:ROWS]
     # By length first, so that Thread_9 stands before Thread_10.
     rows.sort(key=lambda work: (len(work.worker), work.worker, work.process))
@@ -182,8 +174,8 @@ def waterfall(works, start, seconds, axis, heading="page"):
         left = round((work.start - start) / axis * AXIS)
         right = max(round((work.end - start) / axis * AXIS), left + 1)
         bar = " " * left + ("x" if work.error else "\u2588") * (right - left)
-        took = f"{work.end - work.start:.2f}"
-        say(BAR.format(work.worker, name, took, bar))
+        took = work.end - work.start
+        say(f"{work.worker:<22} {name:<10} {took:7.2f} {bar}")
     if len(works) > ROWS:
         say(f"and {len(works) - ROWS} more")
 
@@ -225,7 +217,7 @@ def lesson(doc, arguments, kind, **own):
     wrong, 1 if there is no practice site, and as `ends_early` does.
     """
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    number = {"type": positive, "metavar": "N"}
+    number = {"type": positive_int, "metavar": "N"}
     source = parser.add_mutually_exclusive_group()
     source.add_argument("urls", nargs="*", default=[], metavar="URL",
                         help="your pages; without any, the practice site's")
@@ -243,7 +235,7 @@ def lesson(doc, arguments, kind, **own):
         yield run
 
 
-def positive(text):
+def positive_int(text):
     """Return *text* as an int of 1 or more. Raises ValueError."""
     if int(text) < 1:
         raise ValueError
@@ -252,14 +244,11 @@ def positive(text):
 
 @contextlib.contextmanager
 def ends_early(run=None):
-    """Raise SystemExit 130, with a line, after Ctrl-C; 1 if nobody reads on.
-
-    That is so after `python 01_sync.py | head -1`, for one.
-    """
+    """Exit with 130 after Ctrl-C, or with 1 if nobody reads on (`| head`)."""
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError):
-        sites = f": {plural(run.arrived, 'site')} downloaded" if run else ""
+        sites = f": {plural(run.downloaded, 'site')} downloaded" if run else ""
         say(f"\nInterrupted{sites}.")
         sys.exit(130)
     except OSError as error:
@@ -282,7 +271,7 @@ def stay_with_parent():
 
 
 def proxied():
-    """Return whether there is a proxy to look for: that takes aiohttp time."""
+    """Return whether there is a proxy. (Looking for one slows aiohttp.)"""
     return bool(getproxies().keys() - {"no"})
 
 
@@ -315,19 +304,20 @@ class PracticeServer(socketserver.ThreadingTCPServer):
 def practice_site():
     """Start the practice site in a process of its own; yield its nine URLs.
 
-    Its standard input ends with the lesson, however that ends, and it with
-    that. Ctrl-C does not reach it.
+    It ends when its standard input does: with the lesson, however that ends.
     """
     command = [sys.executable, __file__, "--for-a-lesson"]
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere,
                           start_new_session=True, creationflags=group) as site:
-        address = site.stdout.readline().decode().strip()
+        address = site.stdout.readline().decode().rpartition("/")[0]
         if not address:
             sys.exit("No practice site: `python common.py` tells why.")
         waits = ", ".join(f"{path} {PAGES[path][0]} s" for path in PAGES)
-        say(f"The practice site waits, as if it were far away:\n{waits}.\n")
+        say("The practice site waits on purpose, as if it were far away:\n"
+            f"{waits}\n")
+        # No proxy comes in between, whatever the environment says.
         with mock.patch.dict(os.environ, no_proxy="127.0.0.1"):
             yield [address + path for path in PAGES] * 3
 
@@ -337,7 +327,7 @@ def serve(for_a_lesson):
     with PracticeServer(("127.0.0.1", 0), PracticeHandler) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}"
         urls = [address + path for path in PAGES]
-        print(address, *urls, "Ctrl-C ends it.", sep="\n", flush=True)
+        print(*urls, "Ctrl-C ends it.", sep="\n", flush=True)
         if for_a_lesson:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             sys.stdin.read()  # Nothing comes; it ends with the lesson.

@@ -124,7 +124,7 @@ def table(site, pages, rounds):
     for _ in range(rounds):
         for run in runs:
             results[run].append(measured(site, *run, pages))
-    print(f"\n{pages} pages, {rounds} rounds\n{TITLES}", end="")
+    print(f"\n{pages} pages, medians of {rounds}\n{TITLES}", end="")
     middle = {run: [*map(statistics.median, zip(*figures, strict=True))]
               for run, figures in results.items()}
     for name in sorted(support.LESSONS):

@@ -101,7 +101,7 @@ class OwnMistakes(unittest.TestCase):
         lesson = load("01_sync")
         page = lesson.common.Page("http://a/", None)  # neither one
         for show, told in (
-            (lambda urls, show: (None, 1.0), "nobody knows what became"),
+            (lambda urls, show: (None, 1.0), "is not known"),
             (lambda urls, show: (show(page), 1.0), "1 thread, 1 session"),
         ):
             with mock.patch.object(lesson, "request_all_sites", show):

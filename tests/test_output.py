@@ -120,22 +120,22 @@ class Waterfall(unittest.TestCase):
         self.assertEqual([row.split()[0] for row in rows],
                          ["T_9", "T_9", "T_10", "T_10"])
         starts = [row.index("\u2588") for row in rows]
-        self.assertEqual(starts[0] + 10, starts[1])
+        self.assertEqual(starts[0] + 9, starts[1])
         self.assertEqual(starts[:2], starts[2:])
 
     def test_scale(self):
         """The axis ends at its own length, and tells where the run ended."""
         head, row = self.rows([page("T", 0, 1)], 1, 4)
-        self.assertEqual(row.count("\u2588"), 10)
+        self.assertEqual(row.count("\u2588"), 9)
         self.assertTrue(head.endswith("one by one: 4.00"))
         self.assertEqual(head.index("1.00") + 4, len(row))
         head, row = self.rows([page("T", 0, 4)], 4, 4)
-        self.assertEqual(row.count("\u2588"), 40)
+        self.assertEqual(row.count("\u2588"), 37)
         self.assertEqual((len(head), len(row)), (79, 79))
 
     def test_failed(self):
         _, row = self.rows([page("T", 0, 4, "Oops")], 4, 4)
-        self.assertEqual((row.count("x"), row.count("\u2588")), (40, 0))
+        self.assertEqual((row.count("x"), row.count("\u2588")), (37, 0))
 
     def test_more_pages_than_rows(self):
         pages = [page("T", number, number + 1) for number in range(24)]

@@ -1,0 +1,74 @@
+"""A notebook's kernel, and a cluster of Dask, where these are installed."""
+
+import importlib.util
+import os
+import re
+import unittest
+from unittest import mock
+
+from tests.server import Server
+from tests.support import DOWNLOADING, ENVIRONMENT, ROOT, load
+
+README = (ROOT / "README.md").read_text("utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+NOTEBOOK = all(map(importlib.util.find_spec, ("nbclient", "ipykernel")))
+DASK = importlib.util.find_spec("distributed")
+
+
+@unittest.skipUnless(NOTEBOOK, "nbclient and ipykernel are not installed")
+class Notebook(unittest.TestCase):
+    """A real kernel shows every line."""
+
+    def run_cells(self, *cells):
+        """Return what the last of *cells* prints."""
+        import nbclient
+        import nbformat
+
+        made = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        notebook = nbformat.v4.new_notebook(cells=made)
+        client = nbclient.NotebookClient(notebook, timeout=60)
+        client.execute(env=ENVIRONMENT, cwd=str(ROOT))
+        parts = notebook.cells[-1].outputs
+        return "".join(part.get("text", "") for part in parts)
+
+    def test_lessons(self):
+        imports = "import importlib; load = importlib.import_module"
+        spawn = "import multiprocessing as m; m.set_start_method('spawn')"
+        with Server() as server:
+            for lesson in DOWNLOADING:
+                wait = "await " if lesson == "05_aiohttp" else ""
+                cell = f"{wait}load({lesson!r}).main({server.urls!r})"
+                for first in (spawn, "") if "03" in lesson else ("",):
+                    with self.subTest(lesson, first=first):
+                        output = self.run_cells(imports, first, cell)
+                        self.assertIn("\nDownloaded 9 sites in ", output)
+                        self.assertEqual(output.count(" 200  http://"), 9)
+        cell = "await load('04_asyncio_sleep').main(['--step', '0.01'])"
+        output = self.run_cells(imports, cell)
+        self.assertEqual(output.count("One - 3 works are done!"), 2)
+
+    def test_readme(self):
+        cell = PYTHON[0].replace("path/to/this/folder", str(ROOT))
+        output = self.run_cells(cell)
+        self.assertEqual(output.count("\nDownloaded 9 sites in "), 2)
+
+
+@unittest.skipUnless(DASK, "distributed is not installed")
+class Dask(unittest.TestCase):
+    """Lesson 2 on a cluster of two processes, with two threads each."""
+
+    def test_readme(self):
+        from distributed import LocalCluster
+
+        with mock.patch.dict(os.environ, {"PYTHONPATH": str(ROOT)}):
+            cluster = LocalCluster(n_workers=2, threads_per_worker=2,
+                                   dashboard_address=None)
+        with cluster, Server(gate=4) as server, mock.patch("builtins.print"):
+            address = cluster.scheduler_address
+            lines = PYTHON[1].replace("tcp://scheduler:8786", address)
+            exec(lines, {"urls": server.urls})
+            self.assertEqual((server.requests, server.most), (9, 4))
+            told = [call.args[1] for call in print.call_args_list]
+        sizes = ["10782 bytes", "1 bytes", "56718 bytes"] * 3
+        self.assertEqual(sorted(told), sorted(sizes))
+        load("02_threads")
