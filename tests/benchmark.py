@@ -11,18 +11,15 @@ import argparse
 import asyncio
 import contextlib
 import heapq
-import importlib
 import io
-import json
 import multiprocessing
 import os
 import re
 import statistics
-import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 from tests import server, support
 
@@ -31,9 +28,9 @@ AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4,
 SLEEP = "04_asyncio_sleep"
 TITLES = """
                            times   times   pages in connec- CPU ms times the
-                 seconds the limit as fast  flight   tions  a page plainest  MB
+                 seconds the limit as fast  flight   tions  a page plainest MB
 """
-ROW = "{:<16} {:>7} {:>9} {:>7} {:>8} {:>7} {:>7} {:>8} {:>3}"
+ROW = "{:<16} {:>7} {:>9} {:>7} {:>8} {:>7} {:>7} {:>7} {:>3}"
 
 local = threading.local()
 
@@ -79,41 +76,40 @@ PLAIN = plain_sync, plain_threads, plain_processes, plain_aiohttp
 PLAIN = dict(zip(AT_ONCE, PLAIN, strict=True))
 
 
-def measure(name, plain, urls, pages):
-    """Run a lesson, or its plainest code, in this process; print figures."""
-    lesson = support.load(name)  # Imports do not count.
-    call = PLAIN[name] if plain else lesson.main
+def measure(name, plain, urls, method):
+    """Run a lesson, or its plainest code; return its figures."""
+    multiprocessing.set_start_method(method, force=True)
+    main = support.load(name).main  # Imports do not count.
     with contextlib.redirect_stdout(io.StringIO()) as output:
         start, before = time.perf_counter(), processor_seconds()
-        if asyncio.iscoroutine(result := call((urls * pages)[:pages])):
-            asyncio.run(result)
+        if asyncio.iscoroutine(run := (PLAIN[name] if plain else main)(urls)):
+            asyncio.run(run)
         seconds = time.perf_counter() - start
         cpu = processor_seconds() - before
     told = re.findall(r"total seconds: ([\d.]+)", output.getvalue())
     first, seconds = map(float, told or (0, seconds))
     peak = 0
-    with contextlib.suppress(ImportError):  # as on Windows
-        resource = importlib.import_module("resource")
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    if sys.platform != "win32":
+        import resource
+
+        own, child = (resource.getrusage(who).ru_maxrss for who in
+                      (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         peak = own + 4 * child * (name == "03_processes")
-    print(json.dumps([seconds, cpu, peak, first]))
+    return seconds, cpu, peak, first
 
 
 def processor_seconds():
     return time.process_time() + sum(os.times()[2:4])  # the children's
 
 
-def measured(site, name, plain, pages):
+def measured(site, name, plain, urls):
     """Run `measure` in a new process; return its figures, and the server's."""
     site.most = site.connections = 0
-    job = name, plain, [] if name == SLEEP else site.urls, pages
-    done = subprocess.run(
-        [sys.executable, "-m", __spec__.name, "--measure", json.dumps(job)],
-        stdout=subprocess.PIPE, check=True, cwd=support.ROOT,
-        env=support.ENVIRONMENT,
-    )
-    return *json.loads(done.stdout), site.most, site.connections
+    job = name, plain, urls, multiprocessing.get_start_method()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as executor:
+        figures = executor.submit(measure, *job).result()
+    return *figures, site.most, site.connections
 
 
 def table(site, pages, rounds):
@@ -121,9 +117,10 @@ def table(site, pages, rounds):
     runs = [(name, plain) for name in AT_ONCE for plain in (False, True)]
     runs.insert(6, (SLEEP, False))
     results = {run: [] for run in runs}
-    for _ in range(rounds):
-        for run in runs:
-            results[run].append(measured(site, *run, pages))
+    urls = (site.urls * pages)[:pages]
+    for name, plain in runs * rounds:
+        figures = measured(site, name, plain, [] if name == SLEEP else urls)
+        results[name, plain].append(figures)
     print(f"\n{pages} pages, medians of {rounds}\n{TITLES}", end="")
     middle = {run: [*map(statistics.median, zip(*figures, strict=True))]
               for run, figures in results.items()}
@@ -132,25 +129,20 @@ def table(site, pages, rounds):
         first = first or middle["01_sync", False][0]
         least, row = 3, ["-", "-", "-", "-"]  # Lesson 4 sleeps, and no more.
         if name != SLEEP:
-            pairs = zip(*(results[name, plain] for plain in (False, True)),
-                        strict=True)
-            ratio = statistics.median(one[1] / two[1] for one, two in pairs)
             ends = [0] * AT_ONCE[name]  # when each of so many is free again
-            for url in (site.urls * pages)[:pages]:
+            for url in urls:
                 wait = site.delays[url.removeprefix(site.address)]
                 heapq.heapreplace(ends, ends[0] + wait)
-            cpu = f"{1000 * cpu / pages:.2f}"
-            row = [round(most), round(connections), cpu, f"{ratio:.2f}"]
             least = max(ends)
-        print(ROW.format(name, f"{seconds:.2f}",
-                         f"{seconds / least:.2f}" if least else "-",
+            row = [round(most), round(connections), f"{1e3 * cpu / pages:.2f}",
+                   f"{cpu / middle[name, True][1]:.2f}"]
+        limit = f"{seconds / least:.2f}" if least else "-"
+        print(ROW.format(name, f"{seconds:.2f}", limit,
                          f"{first / seconds:.1f}", *row, round(peak / 1000)))
 
 
 def main():
     """Read the command line, and print the table."""
-    if sys.argv[1:2] == ["--measure"]:
-        return measure(*json.loads(sys.argv[2]))
     parser = argparse.ArgumentParser("python -m tests.benchmark")
     parser.add_argument("--pages", type=int, default=9)
     parser.add_argument("--delay", type=float, metavar="SECONDS")

@@ -18,6 +18,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent
 DOWNLOADING = ["01_sync", "02_threads", "03_processes", "05_aiohttp"]
 LESSONS = [*DOWNLOADING, "04_asyncio_sleep"]
+STRICT = ["-X", "dev", "-W", "error"]
 POSIX = unittest.skipUnless(os.name == "posix", "Windows has no such thing")
 
 #: This environment, without what would lead a lesson elsewhere.
@@ -103,10 +104,9 @@ def finish(program):
 def defaults():
     """Start each lesson with its defaults; return the programs by lesson.
 
-    They are the strictest runs as well: whatever Python warns of is an error.
+    Whatever Python warns of is an error there.
     """
-    flags = ["-X", "dev", "-W", "error"]
-    return {name: start(name, flags=flags) for name in LESSONS}
+    return {name: start(name, flags=STRICT) for name in LESSONS}
 
 
 @functools.cache

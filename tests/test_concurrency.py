@@ -7,7 +7,7 @@ nobody until four requests wait is only ever left by four at a time.
 import unittest
 
 from tests.server import Server
-from tests.support import DOWNLOADING, defaults, load, run, short_timeouts
+from tests.support import defaults, run, short_timeouts
 
 #: By lesson: pages in flight, and its own option.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
@@ -67,33 +67,3 @@ class SeenByTheServer(unittest.TestCase):
             status, output = run("05_aiohttp", url, *arguments)
             self.assertEqual(status, 0, output)
             self.assertIn("Downloaded 30 sites", output)
-
-
-class RequestSite(unittest.TestCase):
-    """Each function by itself, as a notebook or a cluster would call it."""
-
-    def test_request_site(self):
-        import asyncio
-        import pickle
-
-        import aiohttp
-        import requests
-
-        async def request_site(url):
-            async with aiohttp.ClientSession() as session:
-                return await load("05_aiohttp").request_site(url, session)
-
-        for lesson in DOWNLOADING:
-            with self.subTest(lesson), Server() as server:
-                url, module = server.urls[0], load(lesson)
-                if lesson == "01_sync":
-                    page = module.request_site(url, requests.Session())
-                elif lesson == "05_aiohttp":
-                    page = asyncio.run(request_site(url))
-                else:
-                    module.session = requests.Session()  # of lesson 3
-                    page = module.request_site(url)
-                page = pickle.loads(pickle.dumps(page))
-                told = page.url, page.status, page.size, page.error
-                self.assertEqual(told, (url, 200, 10_782, ""))
-                self.assertLess(page.start, page.end)

@@ -86,9 +86,8 @@ class Suggestions(unittest.TestCase):
     def test_look_at_thread_local_memory(self):
         look = "print(thread_local.__dict__)"
         self.assertIn(look, load("02_threads").__doc__)
-        first = '"""Return the Session of this thread, made when it first '
-        first += 'asks."""\n'
-        change = first, f"{first}    {look}\n"
+        first = "    if not hasattr(thread_local"
+        change = first, f"    {look}\n{first}"
         with Server(gate=4) as server:
             output = attempt(edited("02_threads", change), *server.urls)
         self.assertEqual(output.count("{}"), 4)
@@ -110,8 +109,8 @@ class OwnEdits(unittest.TestCase):
         self.check(told, 9, "05_aiohttp", (SHOW_SITE, new))
 
     def test_task_group(self):
-        new = ("async with asyncio.TaskGroup() as group:\n"
-               "            for url in urls: group.create_task(do_it(url))")
+        new = ("async with asyncio.TaskGroup() as group:\n            "
+               "for url in urls: group.create_task(do_it(url))")
         told = "Downloaded 9 sites.*9 tasks, 1 session, at most 9"
         rename = "async def show_site", "async def do_it"
         self.check(told, 9, "05_aiohttp", (SHOW_SITE, new), rename)
@@ -135,26 +134,14 @@ class OwnEdits(unittest.TestCase):
         self.check(told, 0, "02_threads", (old, new), none)
 
     def test_map(self):
-        for lesson, old, new in (
-            ("02_threads", "as_completed(futures)",
-             "executor.map(request_site, urls)"),
-            ("03_processes", "pool.imap_unordered(request_site, urls)",
-             "pool.map(request_site, urls)"),
-        ):
-            told = "Downloaded 9 sites.*4 (threads|processes), 4 sessions"
-            more = [("futures = [executor.submit(request_site, url) for url "
-                     "in urls]", "pass"), ("future.result()", "future")]
-            if lesson == "03_processes":
-                more = []
-            self.check(told, 4, lesson, (old, new), *more)
+        old = "futures = [executor.submit(request_site, url) for url in urls]"
+        read = "as_completed(futures)", "executor.map(request_site, urls)"
+        told = "Downloaded 9 sites.*4 threads, 4 sessions, at most 4"
+        self.check(told, 4, "02_threads", (old, "pass"), read,
+                   ("future.result()", "future"))
 
     def test_one_session_for_all_threads(self):
         old = "session = get_session()"
         told = "Downloaded 9 sites.*4 threads, 1 session, at most 4"
         self.check(told, 4, "02_threads", (old, "session = SHARED"),
                    ("thread_local =", "SHARED = requests.Session()\nold ="))
-
-    def test_a_page_that_never_arrived(self):
-        old = "page.arrived(response.status_code, response.content)"
-        told = "FAILED  did not finish.*Downloaded 0 of 9 sites"
-        self.check(told, 1, "01_sync", (old, "pass"))

@@ -82,9 +82,8 @@ class Table(unittest.TestCase):
 
 
 class OwnMistakes(unittest.TestCase):
-    """A mistake in a lesson is heard: it is never a page that failed."""
-
     def test_surfaces(self):
+        """A mistake in a lesson is heard: it is never a page that failed."""
         for lesson in ("01_sync", "02_threads", "05_aiohttp"):
             broken = mock.Mock(side_effect=TypeError("our own"))
             page = load("common").Page
@@ -130,9 +129,3 @@ class CommandLine(unittest.TestCase):
         for number in ("-1", "nan", "inf", "x"):
             name = "04_asyncio_sleep"
             self.check(name, f"--step.*{number}", "--step", number)
-
-    def test_help(self):
-        for lesson in DOWNLOADING:
-            status, output = run(lesson, "--help")
-            self.assertEqual(status, 0)
-            self.assertIn("--live", output)
