@@ -46,10 +46,9 @@ def stalled(handler):
 
 def drip(handler):
     """Send a body that takes longer than a pause in it may take."""
-    handler.wfile.write(OK + b"Content-Length: 5\r\n\r\n")
-    for byte in b"right":
+    for piece in (OK + b"Content-Length: 5\r\n\r\n", *b"right"):
+        handler.wfile.write(piece if isinstance(piece, bytes) else b".")
         time.sleep(0.12)
-        handler.wfile.write(bytes([byte]))
 
 
 #: What is wrong: by path the answer, in bytes or by a function of the
@@ -121,7 +120,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.shutdown()
         self.server_close()
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, *_):
         """Say nothing: a client may leave when it likes."""
 
     def note(self, **changes):
