@@ -11,7 +11,7 @@ import warnings
 from unittest import mock
 
 from tests.server import Server
-from tests.support import LESSONS, edited, load, run
+from tests.support import LESSONS, ROOT, edited, load, run
 
 #: What a suggested command prints, and how many pages it has in flight.
 COMMANDS = {
@@ -78,6 +78,8 @@ class Suggestions(unittest.TestCase):
             results = [told] if isinstance(told, str) else told
             for change, result in zip(changes, results, strict=True):
                 with self.subTest(lesson, change=change), Server() as server:
+                    source = (ROOT / f"{lesson}.py").read_text("utf-8")
+                    self.assertIn(change[0], source.replace(text, ""))
                     sleep = lesson == "04_asyncio_sleep"
                     arguments = ["--step", 0.01] if sleep else server.urls
                     output = attempt(edited(lesson, change), *arguments)
