@@ -34,14 +34,14 @@ def reset(handler):
 
 
 def silent(handler):
-    """Answer nothing, until the test is over."""
-    handler.server.over.wait()
+    """Answer nothing, for longer than a lesson shall wait."""
+    handler.server.over.wait(5)
 
 
 def stalled(handler):
-    """Stop in the middle of a body, until the test is over."""
+    """Stop in the middle of a body, for as long."""
     handler.wfile.write(OK + b"Content-Length: 9\r\n\r\nhalf")
-    handler.server.over.wait()
+    handler.server.over.wait(5)
 
 
 def drip(handler):
