@@ -58,7 +58,7 @@ async def request_all_sites(urls, show, limit):
     async with ClientSession(connector=connector, trust_env=proxy) as session:
 
         async def show_site(url):
-            async with semaphore:  # A page queues here; then its clock starts.
+            async with semaphore:  # A page queues here, off the clock.
                 show(await request_site(url, session))
 
         await asyncio.gather(*map(show_site, urls))

@@ -102,25 +102,20 @@ def processor_seconds():
     return time.process_time() + sum(os.times()[2:4])  # the children's
 
 
-def measured(site, name, plain, urls):
-    """Run `measure` in a new process; return its figures, and the server's."""
-    site.most = site.connections = 0
-    job = name, plain, urls, multiprocessing.get_start_method()
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn) as executor:
-        figures = executor.submit(measure, *job).result()
-    return *figures, site.most, site.connections
-
-
 def table(site, pages, rounds):
     """Run everything *rounds* times, in turn; print a row for each lesson."""
     runs = [(name, plain) for name in AT_ONCE for plain in (False, True)]
     runs.insert(6, (SLEEP, False))
     results = {run: [] for run in runs}
     urls = (site.urls * pages)[:pages]
+    method = multiprocessing.get_start_method()
+    new = multiprocessing.get_context("spawn")  # a process for each run
     for name, plain in runs * rounds:
-        figures = measured(site, name, plain, [] if name == SLEEP else urls)
-        results[name, plain].append(figures)
+        site.most = site.connections = 0
+        job = measure, name, plain, [] if name == SLEEP else urls, method
+        with ProcessPoolExecutor(1, new) as executor:
+            figures = executor.submit(*job).result()
+        results[name, plain].append([*figures, site.most, site.connections])
     print(f"\n{pages} pages, medians of {rounds}\n{TITLES}", end="")
     middle = {run: [*map(statistics.median, zip(*figures, strict=True))]
               for run, figures in results.items()}

@@ -21,14 +21,13 @@ LESSONS = [*DOWNLOADING, "04_asyncio_sleep"]
 STRICT = ["-X", "dev", "-W", "error"]
 POSIX = unittest.skipUnless(os.name == "posix", "Windows has no such thing")
 
-#: This environment, without what would lead a lesson elsewhere.
+#: This environment, without what leads a lesson elsewhere.
 ENVIRONMENT = {"PYTHONIOENCODING": "utf-8"} | {
     name: value for name, value in os.environ.items()
     if not name.upper().endswith(("_PROXY", "_BUNDLE", "_CERT_FILE"))
 }
 
-#: Seconds that a lesson waits for a server that never answers.
-SHORT = 0.1
+SHORT = 0.1  # Seconds to wait for a server that never answers.
 
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
@@ -93,10 +92,10 @@ def start(lesson, *arguments, flags=(), **options):
     )
 
 
-def finish(program):
+def finish(program, timeout=120):
     """Return the status of *program*, its output and its errors."""
     with program:
-        output, errors = program.communicate(timeout=120)
+        output, errors = program.communicate(timeout=timeout)
     return program.returncode, output, errors
 
 

@@ -4,18 +4,11 @@ One run downloads all of a table, and a page that is right after each.
 """
 
 import re
-import socket
 import unittest
 from unittest import mock
 
 from tests.server import FAULTS, ODD, Server
 from tests.support import DOWNLOADING, load, run, short_timeouts
-
-
-def refused():
-    """Return a URL where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        return f"http://127.0.0.1:{unused.getsockname()[1]}/refused"
 
 
 class Table(unittest.TestCase):
@@ -24,7 +17,7 @@ class Table(unittest.TestCase):
             causes = {server.address + path: cause
                       for path, (_, cause) in FAULTS.items()}
             causes |= {
-                refused(): "refused|connect",
+                "http://127.0.0.1:1/": "refused|connect",
                 "http://no-such-host.invalid/": "resol|name|host",
                 f"{tls.address}/untrusted": "certificate",
                 "http://a..b/": "label",

@@ -120,7 +120,7 @@ class Waterfall(unittest.TestCase):
 
     def test_failed(self):
         _, row = self.rows([page("T", 0, 4, "Oops")], 4, 4)
-        self.assertEqual((row.count("x"), row.count("\u2588")), (37, 0))
+        self.assertTrue(row.endswith(37 * "x"), row)
 
     def test_more_pages_than_rows(self):
         pages = [page("T", number, number + 1) for number in range(24)]
@@ -140,9 +140,8 @@ class Console(unittest.TestCase):
     def test_one_line(self):
         self.assertEqual(common.printable("a\n  b\tc\x1b[1m\0"), "a b c [1m")
         failed = common.Page("http://a/", None)
-        failed.failed(ConnectionError("two\nlines" + "x" * 9999))
-        self.assertTrue(failed.error.startswith("ConnectionError: two lines"))
-        self.assertEqual(len(failed.error), 300)
+        failed.failed(ConnectionError("two\nlines"))
+        self.assertEqual(failed.error, "ConnectionError: two lines")
 
 
 class AsyncioSleep(unittest.TestCase):
