@@ -4,9 +4,9 @@ A thread that waits for the network lets go of the GIL, the lock that lets
 only one thread run Python at a time, and meanwhile the other threads go on.
 
 What to look for
-    Four staircases. A thread that has finished a page takes the next one, so
-    the longest staircase is the run: 0.2 + 0.3 + 0.4 = 0.9 s. Each thread
-    makes a session for its first page and keeps it: four sessions.
+    Four staircases. A thread that is done takes the next page. The longest
+    staircase is the run: 0.2 + 0.3 + 0.4 = 0.9 s, not 2.7 / 4, as shares
+    differ. Each thread makes a session for its first page and keeps it.
 
 The trap
     An exception raised in a thread is kept until somebody asks for the

@@ -12,7 +12,7 @@ The trap
     `gather(..., return_exceptions=True)` hands exceptions back as if they
     were results. A learner's notebook passed two arguments in the wrong
     order, did not look at the nine exceptions that came back, and printed
-    "Downloaded 9 sites in 0.003 seconds". Without it, `gather` raises.
+    "Downloaded 9 sites in 0.003 seconds". By default, `gather` raises.
     Another trap: `response.content_length` is only a header, and may be
     None. What has arrived is what `await response.read()` returns.
 
@@ -58,7 +58,7 @@ async def request_all_sites(urls, show, limit):
     async with ClientSession(connector=connector, trust_env=proxy) as session:
 
         async def show_site(url):
-            async with semaphore:  # A page queues here, off the clock.
+            async with semaphore:  # A page queues here, before its bar.
                 show(await request_site(url, session))
 
         await asyncio.gather(*map(show_site, urls))

@@ -148,7 +148,7 @@ class Run:
         say(f"{workers}, {sessions}, at most {most} in flight at once")
         if self.kind == "task":
             main = asyncio.current_task().get_name()
-            say("1 thread, 1 event loop, which runs a task while others wait "
+            say("1 event loop, in 1 thread: it runs a task while others wait "
                 f"({main} is main)")
         in_turn = sum(page.end - page.start for page in self.pages)
         axis = seconds if len(self.pages) > ROWS else max(seconds, in_turn)
@@ -210,7 +210,7 @@ def say(text):
 
 @contextlib.contextmanager
 def lesson(doc, arguments, kind, **own):
-    """Prepare the run that *arguments*, a list of str, describe; yield it.
+    """Yield the Run that *arguments*, a list of str, describe, ready to go.
 
     *doc* is the lesson's docstring, *kind* what its workers are, and *own*
     its own option, with the default. Raises SystemExit: 2 if *arguments* are
