@@ -6,7 +6,7 @@ What goes to it and comes back is pickled: here a URL, and then a Page.
 What to look for
     The same picture as with threads, a little later: the bars begin once the
     processes have started. Where that takes long, on Windows and macOS, the
-    first to be ready carries most of the pages. For waiting, processes buy
+    first to be ready may carry most of the pages. For waiting, processes buy
     nothing. For computing they would: they run Python on several cores.
 
 The trap
