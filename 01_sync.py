@@ -1,31 +1,33 @@
 """One page after another: the lesson to compare the others with.
 
-The program asks for a page, waits until it is there, then asks for the next.
-All of them go over one `requests.Session`, which keeps its connection open.
+The program asks for a page, waits until all of it is there, and only then
+asks for the next one. It downloads all pages over one *session*: an object
+that keeps its connection to the site open, and uses it again.
 
 What to look for
-    The waterfall is one staircase: each bar begins where the last one ended.
-    One page is in flight, so all the waiting adds up: 3 x (0.2 + 0.3 + 0.4).
+    In the chart, each bar begins where the bar above it ends. Never more
+    than one page is *in flight* (asked for, not there yet). So the waiting
+    adds up: 3 x (0.2 + 0.3 + 0.4) = 2.7 seconds.
 
-The trap
-    It is easy to print "Downloaded 9 sites" because nine were asked for.
-    Here `request_site` returns a Page that says what became of it, and only
-    the pages that arrived are counted. Another trap is a request without
-    `timeout=`: it may wait for ever.
+Traps
+    - A program can print "Downloaded 9 sites" when nothing arrived: it only
+      has to print how many pages were asked for. So `request_site` returns a
+      Page, the record of what happened to one page, and `common.report`
+      counts the Pages that arrived.
+    - A request without `timeout=` may wait for ever.
 
 Try
     python 01_sync.py --repeat 2
-        Twice the pages, twice the time.
+        Twice the pages take twice the time.
     python 01_sync.py http://127.0.0.1:1/
-        Nobody listens there: the page FAILED, and the exit status is 1.
-    Change `show(request_site(url, session))` to
-    `show(request_site(url, requests.Session()))`
-        Nine sessions, and so nine connections, one for each page.
+        Nobody listens there. The page FAILED, and the exit status is 1.
+    Change `page = request_site(url, session)` to
+    `page = request_site(url, requests.Session())`
+        Nine sessions, so nine connections: one for each page.
 """
 
-import sys
-
 import requests
+from urllib3.exceptions import HTTPError  # it may pass through requests
 
 import common
 
@@ -35,28 +37,37 @@ def request_site(url, session):
     page = common.Page(url, session)
     try:
         with session.get(url, timeout=common.TIMEOUT) as response:
-            response.raise_for_status()
-            page.arrived(response.status_code, response.content)
-    # What a download may raise; all else is a mistake of ours, and surfaces.
-    except (requests.RequestException, OSError, ValueError) as error:
+            response.raise_for_status()  # an error, if it is 404, say
+            body = response.content
+    # What a download may raise (all errors of requests are OSErrors). What
+    # else is raised is a mistake in this program: it is not caught.
+    except (OSError, ValueError, HTTPError) as error:
         page.failed(error)
+    else:
+        page.arrived(response.status_code, body)
     return page
 
 
 @common.timed
-def request_all_sites(urls, show):
-    """Download *urls*; call *show* with each Page as it finishes."""
+def request_all_sites(urls):
+    """Download *urls*, a list; return their Pages as they finished."""
+    pages = []
     with requests.Session() as session:
         for url in urls:
-            show(request_site(url, session))
+            page = request_site(url, session)
+            common.show(page)
+            pages.append(page)
+    return pages
 
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
-    with common.lesson(__doc__, arguments, "thread") as run:
-        _, seconds = request_all_sites(run.urls, run.show)
-        return run.end(seconds)
+    options = common.parse(__doc__, arguments)
+    with common.sites(options) as urls:
+        # `timed` adds the seconds to what request_all_sites returns.
+        pages, seconds = request_all_sites(urls)
+    return common.report(urls, pages, seconds)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    common.run(main)

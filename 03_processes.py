@@ -1,80 +1,107 @@
-"""A pool of processes, with a Session for each process.
+"""A pool of processes, with a session for each process.
 
-Each process is a Python of its own, with its own memory and its own GIL.
-What goes to it and comes back is pickled: here a URL, and then a Page.
+A process is a program that runs: here, each is a Python of its own, with its
+own memory and its own GIL (the lock that lets only one thread run Python code
+at a time). A *pool* is a fixed number of *workers*, here processes, that take
+their work from one queue. What goes to a process or comes back is *pickled*:
+made into bytes, sent, and made into an object again.
 
 What to look for
-    The same picture as with threads, a little later: the bars begin once the
-    processes have started. Where that takes long, on Windows and macOS, the
-    first to be ready may carry most of the pages. For waiting, processes buy
-    nothing. For computing they would: they run Python on several cores.
+    The chart of lesson 2, but the bars begin later, when the processes have
+    started. For waiting, processes gain nothing over threads. For computing
+    they do: several can run Python at once, as far as there are cores.
 
-The trap
-    A global variable is not shared: each process has its own. `set_session`
-    fills it once in each, so that a process keeps one session for its pages.
-    On Windows and macOS (and Linux, from Python 3.14 on) the processes import
-    this file: without the `if` at its end they would run the lesson again.
-    What they print gets lost in a notebook: so they return each Page, and
-    this process prints it. And a Pool waits for ever for a killed process.
+Traps
+    - A global variable is not shared: each process has its own. The pool
+      calls its *initializer*, `start_worker`, once in each new process, so
+      that each process makes one session and keeps it.
+    - A new process may import this file. It does on Windows, on macOS, and
+      on Linux from Python 3.14 on. Without the `if` at the end, each would
+      run the lesson again.
+    - What a process prints may not reach a notebook. So each returns its
+      Page, and the main process prints it.
+    - `multiprocessing.Pool`, the older pool, waits for ever if one of its
+      processes is killed. Here, `result()` raises a BrokenProcessPool.
 
 Try
     python 03_processes.py --workers 9
-        A process for each page: 0.4 s, and the start of nine processes.
+        A process for each page: 0.4 seconds, and the start of the nine.
+        There are never more processes than pages.
     python 03_processes.py --workers 1
         One process is lesson 1 again, and its start.
-    Change `imap_unordered(request_site, urls)` to `map(request_site, urls)`
-        No line until the last page is there, then all, in the URLs' order.
+    Change `in as_completed(futures)` to `in futures`
+        The lines come in the order of the URLs, not as the pages finish.
+    Above `return page`, write `sum(range(20_000_000))`
+        Now each page is followed by half a second of computing. Where there
+        are several cores, several processes compute at once, and lesson 3
+        takes less time than lesson 2. On one core it does not.
 """
 
 import multiprocessing
-import signal
-import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import requests
+from urllib3.exceptions import HTTPError  # it may pass through requests
 
 import common
 
 session = None
 
 
-def set_session():
-    """Make the Session of this process, one of the pool's, at its start."""
+def start_worker():
+    """Prepare this process, a worker of the pool: make its session."""
     global session
     session = requests.Session()
-    common.stay_with_parent()
+    common.stay_with_parent()  # Ctrl-C is the parent's; end when it ends
 
 
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
-    page = common.Page(url, session, multiprocessing.current_process().name)
+    process = multiprocessing.current_process().name
+    page = common.Page(url, session, process=process)
     try:
         with session.get(url, timeout=common.TIMEOUT) as response:
-            response.raise_for_status()
-            page.arrived(response.status_code, response.content)
-    # What a download may raise; all else is a mistake of ours, and surfaces.
-    except (requests.RequestException, OSError, ValueError) as error:
+            response.raise_for_status()  # an error, if it is 404, say
+            body = response.content
+    # What a download may raise (all errors of requests are OSErrors). What
+    # else is raised is a mistake in this program: it is not caught.
+    except (OSError, ValueError, HTTPError) as error:
         page.failed(error)
+    else:
+        page.arrived(response.status_code, body)
     return page
 
 
 @common.timed
-def request_all_sites(urls, show, workers):
-    """Download *urls*; call *show* with each Page as it finishes."""
-    # Ctrl-C reaches every process. These inherit that it is to be ignored.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pool = multiprocessing.Pool(workers, set_session)
-    signal.signal(signal.SIGINT, handler)
-    with pool:
-        for page in pool.imap_unordered(request_site, urls):
-            show(page)
+def request_all_sites(urls, workers):
+    """Download *urls*, a list; return their Pages as they finished."""
+    pages = []
+    workers = max(1, min(workers, len(urls)))  # no more than there are pages
+    with (
+        ProcessPoolExecutor(workers, initializer=start_worker) as executor,
+        common.no_process_left(),  # else, `with` waits for every page left
+    ):
+        with common.ctrl_c_ignored():  # here, the processes start
+            # `submit` puts a call in the pool's queue. At once, it returns
+            # a future: an object that will hold the result of that call.
+            futures = [executor.submit(request_site, url) for url in urls]
+        # `as_completed` yields each future when its call has ended.
+        for future in as_completed(futures):
+            page = future.result()  # or raises what the process raised
+            common.show(page)
+            pages.append(page)
+    return pages
 
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
-    with common.lesson(__doc__, arguments, "process", workers=4) as run:
-        _, seconds = request_all_sites(run.urls, run.show, run.workers)
-        return run.end(seconds)
+    most = common.MOST_PROCESSES  # Windows has a limit
+    options = common.parse(__doc__, arguments, workers=4, most=most)
+    with common.sites(options) as urls:
+        # `timed` adds the seconds to what request_all_sites returns.
+        pages, seconds = request_all_sites(urls, options.workers)
+    return common.report(urls, pages, seconds)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    common.run(main)

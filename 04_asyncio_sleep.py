@@ -1,36 +1,38 @@
 """Coroutines, with sleep in place of the network: nothing to install.
 
-Calling an `async def` function makes a coroutine: work that has not begun.
-A task runs it on the event loop, one thread that goes from task to task.
-`await` is where a task waits, and where the loop turns to another one.
+A call of an `async def` function makes a *coroutine*: work not yet begun.
+A *task* runs a coroutine on the *event loop*, which is one thread that goes
+from task to task. At an `await` that really has to wait, the task stops, and
+the loop turns to another task. An `await` of what is ready does not switch.
 
 What to look for
-    Three pieces of work, of 3, 2 and 1 steps, first one after the other:
-    6 s. Then as three tasks, whose lines alternate: 3 s, the longest alone.
-    A "calculation" here only sleeps, as a download mostly waits. Real
-    computing never awaits: on an event loop it would gain nothing.
+    Three pieces of work, of 3, 2 and 1 steps of a second. First one after
+    another: 6 seconds. Then as three tasks, whose lines alternate: 3
+    seconds, the longest alone. "is calculating..." is the wording only: a
+    calculation here sleeps, as a download mostly waits. Real computing has
+    nothing to wait for, so on an event loop it would still take all 6.
 
-The trap
-    `time.sleep` in a coroutine does not let the loop go on: everybody stops.
-    Older texts hand coroutines to `asyncio.wait`, a TypeError since Python
-    3.11; `asyncio.gather` makes tasks of them. And `asyncio.run` is for a
-    script. In a notebook a loop runs already: there it is an error, and
-    `await` takes its place.
+Traps
+    - `time.sleep` in a coroutine stops the loop, and so all tasks.
+    - Older texts hand coroutines to `asyncio.wait`: a TypeError since Python
+      3.11. A TaskGroup makes the tasks, and waits until all have ended. If
+      one raises an exception, it cancels the others.
+    - `asyncio.run` starts an event loop. In a notebook or in Spyder, one runs
+      already: there, `await process_async(1)` takes its place.
 
 Try
     python 04_asyncio_sleep.py --step 0.1
-        The same at ten times the speed: 0.6 s, then 0.3 s.
+        The same at ten times the speed: 0.6 seconds, then 0.3.
     Change `await asyncio.sleep(step)` to `time.sleep(step)`
-        6 s both times: each piece of work ends before the next begins.
+        6 seconds both times: each piece of work ends before the next begins.
     Change `await asyncio.sleep(step)` to `asyncio.sleep(step)`
-        Nothing waits: the work is over at once, and Python warns that a
+        Nothing waits. The work is over at once, and Python warns that a
         coroutine was never awaited.
+    Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`
+        Real computing. The lines no longer alternate, and nothing is gained.
 """
 
-import argparse
 import asyncio
-import signal
-import sys
 import time
 
 import common
@@ -39,57 +41,59 @@ WORKS = [("One", 3), ("Two", 2), ("Three", 1)]
 
 
 def calculate_sync(name, n, step):
-    """Do *n* steps of *step* seconds each; return the Work."""
+    """Do *n* steps of *step* seconds each; return the record, a Work."""
     work = common.Work(name)
     for i in range(1, n + 1):
         common.say(f"{name} -> {i} of {n} is calculating...")
         time.sleep(step)
     common.say(f"{name} - {n} works are done!")
-    return work.done()
+    work.done()
+    return work
 
 
 @common.timed
 def process_sync(step):
-    """Do all of WORKS, one after another; return them."""
-    return [calculate_sync(*work, step) for work in WORKS]
+    """Do all of WORKS, one after another; return their records."""
+    return [calculate_sync(name, n, step) for name, n in WORKS]
 
 
 async def calculate_async(name, n, step):
-    """Do the same, and let the others go on during each step."""
-    work = common.Work(name, asyncio.current_task().get_name())
+    """Do the same, but let other tasks go on during each step."""
+    work = common.Work(name, task=asyncio.current_task().get_name())
     for i in range(1, n + 1):
         common.say(f"{name} -> {i} of {n} is calculating...")
         await asyncio.sleep(step)
     common.say(f"{name} - {n} works are done!")
-    return work.done()
+    work.done()
+    return work
 
 
 @common.timed
 async def process_async(step):
-    """Do all of WORKS together, a task for each; return them."""
-    return await asyncio.gather(*(calculate_async(*w, step) for w in WORKS))
+    """Do all of WORKS together, a task for each; return their records."""
+    tasks = []
+    # At the end of `async with`, the group waits for all of its tasks.
+    async with asyncio.TaskGroup() as group:
+        for name, n in WORKS:
+            task = group.create_task(calculate_async(name, n, step))
+            tasks.append(task)
+    return [task.result() for task in tasks]
 
 
-async def main(arguments=()):
-    """Run both halves, with *arguments*, a list of str."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--step", type=float, default=1, metavar="SECONDS")
-    step = parser.parse_args(arguments).step
-    0 <= step <= 60 or parser.error(f"argument --step: {step}: not 0 to 60")
-    with common.ends_early():
-        print("One after another: each calculation only sleeps")
-        # asyncio.run answers Ctrl-C at an await, and this half has none.
-        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-        works, total = process_sync(step)
-        signal.signal(signal.SIGINT, handler)
-        print(f">>> total seconds: {total:.2f}")
-        common.waterfall(works, works[0].start, total, total, "work")
-        print(f"\nTogether ({asyncio.current_task().get_name()} runs main)")
-        works, seconds = await process_async(step)
-        print(f">>> total seconds: {seconds:.2f}")
-        common.waterfall(works, works[0].start, seconds, total, "work")
+def main(arguments=()):
+    """Run both halves with *arguments*, a list of str; return the status."""
+    step = common.parse_step(__doc__, arguments)
+    common.say("One after another (a calculation here only sleeps)")
+    works, first = process_sync(step)  # `timed` adds the seconds
+    common.say(f">>> total seconds: {first:.2f}")
+    common.chart(works, first, "work", axis=first)
+    common.say("\nTogether, a task for each (they only sleep, too)")
+    works, second = asyncio.run(process_async(step))
+    common.say(f">>> total seconds: {second:.2f}")
+    common.say(f"{common.workers(works)} did the work")
+    common.chart(works, second, "work", axis=first)
+    return 0
 
 
 if __name__ == "__main__":
-    # debug=False: -X dev would report that the first half blocks the loop.
-    sys.exit(asyncio.run(main(sys.argv[1:]), debug=False))
+    common.run(main)

@@ -1,33 +1,42 @@
-"""One thread, one ClientSession, and a task for each page.
+"""One thread, one session, and a task for each page.
 
-Lesson 4's event loop, and the network. `requests` would block the loop as
-`time.sleep` does; aiohttp awaits, and so one session can serve all tasks.
+This is the event loop of lesson 4, with the network: one thread that goes
+from task to task. A *task* runs a *coroutine* (what a call of an `async def`
+function makes). At an `await` that has to wait, the loop turns to another
+task. `requests` would *block* the loop: nothing else runs while it waits.
+aiohttp is made to be awaited. All tasks run in one thread, so they can share
+one session, an object that keeps connections open and uses them again.
 
 What to look for
-    All nine bars begin at once: 0.4 s, the slowest page alone. One thread
-    does it, and one session, which opens a connection for each page that is
-    in flight.
+    All nine bars begin at once: 0.4 seconds, the slowest page alone. If a
+    coroutine blocked the loop, the bars would end late, all together.
 
-The trap
-    `gather(..., return_exceptions=True)` hands exceptions back as if they
-    were results. A learner's notebook passed two arguments in the wrong
-    order, did not look at the nine exceptions that came back, and printed
-    "Downloaded 9 sites in 0.003 seconds". By default, `gather` raises.
-    Another trap: `response.content_length` is only a header, and may be
-    None. What has arrived is what `await response.read()` returns.
+Traps
+    - `gather` makes a task of each coroutine, and waits for all of them. It
+      raises the first exception, and lets the other tasks run on. With
+      `return_exceptions=True` it returns exceptions as if they were results.
+      A learner's notebook did that, had two arguments in the wrong order,
+      and printed "Downloaded 9 sites in 0.003 seconds".
+    - `response.content_length` is only what a header says, and may be None.
+      When the status and headers are there, the body may still be on its
+      way: `await response.read()` waits for it, and returns it.
+    - `asyncio.run` starts an event loop. In a notebook or in Spyder, one runs
+      already: there, `await request_all_sites(urls, 100)` takes its place.
 
 Try
     python 05_aiohttp.py --limit 4
-        Four pages at a time, as with four threads: 0.9 s.
+        Four pages at a time: 0.9 seconds, as with four threads.
     python 05_aiohttp.py --repeat 10
-        90 pages, all at once, still in about 0.4 s.
+        90 pages, all at once, still in about 0.4 seconds.
+    Change `await asyncio.gather(*coroutines)` to
+    `[await coroutine for coroutine in coroutines]`
+        `await` alone makes nothing concurrent: it takes 2.7 seconds.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
-        The notebook's mistake: it ends the program with an AttributeError.
+        The notebook's mistake: here, the program ends with an AttributeError.
 """
 
 import asyncio
-import sys
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
@@ -38,39 +47,49 @@ TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT)
 
 async def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
-    page = common.Page(url, session, asyncio.current_task().get_name())
+    task = asyncio.current_task().get_name()
+    page = common.Page(url, session, task=task)
     try:
+        # `async with` is a `with` that may wait, here for the headers.
         async with session.get(url, timeout=TIMEOUT) as response:
-            response.raise_for_status()
-            page.arrived(response.status, await response.read())
-    # What a download may raise; all else is a mistake of ours, and surfaces.
+            response.raise_for_status()  # an error, if it is 404, say
+            body = await response.read()
+    # What a download may raise. What else is raised is a mistake in this
+    # program: it is not caught.
     except (ClientError, OSError, ValueError) as error:
         page.failed(error)
+    else:
+        page.arrived(response.status, body)
+    return page
+
+
+async def show_site(url, session, semaphore):
+    """Download *url* once the *semaphore* lets it; show it, return it."""
+    async with semaphore:  # at most *limit* tasks at once get past here
+        page = await request_site(url, session)
+    common.show(page)
     return page
 
 
 @common.timed
-async def request_all_sites(urls, show, limit):
-    """Download *urls*; call *show* with each Page as it finishes."""
-    # The semaphore is the limit; 0 means that the connector has none.
-    semaphore, connector = asyncio.Semaphore(limit), TCPConnector(limit=0)
-    proxy = common.proxied()  # whether to look for one at all
+async def request_all_sites(urls, limit):
+    """Download *urls*, a list; return their Pages in the order of *urls*."""
+    semaphore = asyncio.Semaphore(limit)
+    connector = TCPConnector(limit=0)  # no limit: the semaphore is the limit
+    proxy = common.proxied()  # look for a proxy only where there is one
     async with ClientSession(connector=connector, trust_env=proxy) as session:
-
-        async def show_site(url):
-            async with semaphore:  # A page queues here, before its bar.
-                show(await request_site(url, session))
-
-        await asyncio.gather(*map(show_site, urls))
+        coroutines = [show_site(url, session, semaphore) for url in urls]
+        return await asyncio.gather(*coroutines)
 
 
-async def main(arguments=()):
+def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
-    with common.lesson(__doc__, arguments, "task", limit=100) as run:
-        _, seconds = await request_all_sites(run.urls, run.show, run.limit)
-        return run.end(seconds)
+    options = common.parse(__doc__, arguments, limit=100)
+    with common.sites(options) as urls:
+        # `timed` adds the seconds to what request_all_sites returns.
+        pages, seconds = asyncio.run(request_all_sites(urls, options.limit))
+    return common.report(urls, pages, seconds)
 
 
 if __name__ == "__main__":
-    # debug=False: -X dev would report that a site's start blocks the loop.
-    sys.exit(asyncio.run(main(sys.argv[1:]), debug=False))
+    common.run(main)

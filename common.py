@@ -1,13 +1,22 @@
-"""What the five lessons share. A run of one begins with `lesson`, below.
+"""What the five lessons share. Only the standard library is used.
 
-Only the standard library is used: lesson 4 runs with nothing installed.
+One run of a lesson, step by step:
+
+1. `run` hands the command line to the lesson's `main`.
+2. `parse` reads the command line.
+3. `sites` yields the URLs. Without URLs of the reader's own, it starts a
+   practice site, a small web server, and stops it after the run.
+4. The lesson's `request_all_sites` downloads the pages. It makes a `Page`, a
+   record, of each, and prints a line for it with `show`. `timed` measures
+   how long all that takes.
+5. `report` prints the rest, from the Pages: how many arrived, who carried
+   them, and a chart. It returns the exit status, and `run` exits with it.
+
 `python common.py` serves the practice site by hand, for a browser or curl.
 """
 
 import argparse
-import asyncio
 import contextlib
-import errno
 import functools
 import inspect
 import itertools
@@ -19,8 +28,8 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from http.server import BaseHTTPRequestHandler
-from unittest import mock
 from urllib.request import getproxies
 
 #: The three real sites, three times each.
@@ -37,164 +46,226 @@ PAGES = {
 #: Seconds to wait for a connection, and then between two pieces of an answer.
 TIMEOUT = 10
 
+#: The highest number on a command line. Windows has its own for processes.
+MOST = 1_000_000
+MOST_PROCESSES = 61 if sys.platform == "win32" else MOST
+
+
+# ---- The decorator that measures -------------------------------------------
+
 
 def timed(function):
-    """Decorate *function*, which then returns its result and its seconds.
+    """Decorate *function*, which then returns a pair: its result, its seconds.
 
-    For an `async def`, these are the seconds of the await, not of the call.
+    For an `async def`, these are the seconds of the `await`, not of the call.
+    A call begins a new run: `show` calls its first session A again.
     """
 
     @functools.wraps(function)
-    def wrapper(*args, **kwargs):
+    def timed_function(*args, **kwargs):
+        session_letters.clear()
         start = time.perf_counter()
         result = function(*args, **kwargs)
         return result, time.perf_counter() - start
 
     @functools.wraps(function)
-    async def async_wrapper(*args, **kwargs):
+    async def timed_coroutine(*args, **kwargs):
+        session_letters.clear()
         start = time.perf_counter()
         result = await function(*args, **kwargs)
         return result, time.perf_counter() - start
 
-    return async_wrapper if inspect.iscoroutinefunction(function) else wrapper
+    if inspect.iscoroutinefunction(function):
+        return timed_coroutine
+    return timed_function
 
 
 # ---- The record of one page ------------------------------------------------
 
-#: Every session, by its id: as long as it is here, no other gets that id.
-SESSIONS = {}
+#: The number of each session of this process. "Weak" means that a session
+#: that nobody uses any more is not kept alive by its number.
+session_numbers = weakref.WeakKeyDictionary()
+new_number = itertools.count()
+
+
+def session_number(session):
+    """Return the number of *session* in this process, never given twice."""
+    try:
+        return session_numbers.setdefault(session, next(new_number))
+    except TypeError:  # Not a session: a str, say, after a mistake.
+        return None
 
 
 class Work:
-    """A piece of work, by *worker*, by default the current thread.
+    """The record of a piece of work: who did it, and from when to when.
 
-    Its `start`, when it is made, and its `end` are in seconds on the clock
-    time.perf_counter, which all processes share.
+    The worker is the current thread, unless the name of a *process* or of a
+    *task* is given. `start` and `end` are seconds on time.perf_counter, the
+    same clock in all processes. `error` tells what went wrong, "" if nothing.
     """
 
-    def __init__(self, name, worker=None):
-        self.name, self.process, self.error = name, os.getpid(), ""
-        self.worker = worker or threading.current_thread().name
-        self.start = self.end = time.perf_counter()
+    def __init__(self, name, process=None, task=None):
+        thread = threading.current_thread()
+        self.name = name
+        self.worker = task or process or thread.name
+        self.process = os.getpid()
+        self.thread = (self.process, thread.ident)
+        self.task = task
+        self.error = ""
+        self.start = time.perf_counter()
+        self.end = self.start
 
     def done(self):
-        """Stop the clock; return the Work."""
+        """Note that the work ends now."""
         self.end = time.perf_counter()
-        return self
 
 
 class Page(Work):
-    """What became of the page at *url*, asked for over *session*.
+    """The record of the page at *url*, asked for over *session*.
 
-    `status` and `size`, in bytes, are the answer's. It can be pickled.
+    It starts when it is made. `name` is the URL, `size` is in bytes. It holds
+    plain data only, not the session, so it can be sent between processes.
     """
 
-    def __init__(self, url, session, worker=None):
-        super().__init__(url, worker)
-        SESSIONS[id(session)] = session
-        self.url, self.session = url, (self.process, id(session))
-        self.status, self.size, self.error = 0, 0, "did not finish"
+    def __init__(self, url, session, process=None, task=None):
+        super().__init__(url, process, task)
+        self.session = (self.process, session_number(session))
+        self.status = 0
+        self.size = 0
+        self.error = "did not finish"
 
     def arrived(self, status, body):
-        """Note an answer: its *status*, and its *body* in bytes."""
+        """Note an answer: its *status*, an int, and its *body*, in bytes.
+
+        Only a status from 200 to 299 means success (RFC 9110, section 15).
+        """
         self.done()
-        self.status, self.size, self.error = status, len(body), ""
+        self.status = status
+        self.size = len(body)
+        if 200 <= status <= 299:
+            self.error = ""
+        else:
+            self.error = f"status {status} is not a success"
 
     def failed(self, error):
-        """Note *error*, the exception that came in place of an answer."""
+        """Note *error*, the exception that came instead of an answer."""
         self.done()
         self.error = printable(f"{type(error).__name__}: {error}")[:300]
 
 
 # ---- What is printed of a run ----------------------------------------------
 
-#: The line of a page; the columns of the longest bar, and the most bars.
-LINE, AXIS, ROWS = "{:<22} {:>7} {:>6} {:>6}  {}", 37, 20
+LINE = "{:<22} {:>7} {:>6} {:>6}  {}"  # of a page
+BAR_LINE = "{:<22} {:<10} {:>7} {}"  # of a page in the chart
+WIDTH = 36  # columns for the bars
+ROWS = 20  # the most bars
+
+#: The letter of each session in this run, in the order in which they appear.
+session_letters = {}
 
 
-class Run:
-    """A run: its `urls`, its options (`workers`, say), and what it prints."""
-
-    def __init__(self, kind):
-        self.kind, self.urls = kind, []
-        self.pages, self.downloaded, self.sessions = [], 0, {}
-
-    def show(self, page):
-        """Print the line of *page*, a Page that arrived or failed."""
-        self.pages.append(page)
-        self.downloaded += not page.error
-        # A letter: a number might seem to contradict that of the worker.
-        number = self.sessions.setdefault(page.session, len(self.sessions))
-        letter = f"{chr(ord('A') + number % 26)}{number // 26 or ''}"
-        told = page.size, page.status, printable(page.url)
-        if page.error:
-            told = "", "FAILED", f"{page.error}  {printable(page.url)}"
-        say(LINE.format(page.worker, letter, *told))
-
-    def end(self, seconds):
-        """Sum up the run, of *seconds* till now; return the exit status."""
-        start = time.perf_counter() - seconds
-        sites, failed = plural(len(self.urls), "site"), 0
-        if self.downloaded != len(self.urls):
-            sites, failed = f"{self.downloaded} of {sites}", 1
-        say(f"\nDownloaded {sites} in {seconds:.2f} seconds")
-        if not self.pages:
-            say("No page was shown: what became of them is not known")
-            return failed
-        workers = {(page.process, page.worker) for page in self.pages}
-        workers = plural(len(workers), self.kind)
-        sessions = plural(len(self.sessions), "session")
-        most = plural(in_flight(self.pages), "page")
-        say(f"{workers}, {sessions}, at most {most} in flight at once")
-        if self.kind == "task":
-            main = asyncio.current_task().get_name()
-            say("1 event loop, in 1 thread: it runs a task while others wait "
-                f"({main} is main)")
-        in_turn = sum(page.end - page.start for page in self.pages)
-        axis = seconds if len(self.pages) > ROWS else max(seconds, in_turn)
-        waterfall(self.pages, start, seconds, axis)
-        return failed
+def show(page):
+    """Print the line of *page*, a Page that arrived or failed."""
+    number = session_letters.setdefault(page.session, len(session_letters))
+    # Letters, as a number might be taken for the number of a worker.
+    letter = chr(ord("A") + number % 26) + str(number // 26 or "")
+    told = page.size, page.status, printable(page.name)
+    if page.error:
+        told = "", "FAILED", f"{page.error}  {printable(page.name)}"
+    say(LINE.format(page.worker[:22], letter, *told))
 
 
-def waterfall(works, start, seconds, axis, heading="page"):
-    """Draw a bar for each of *works*, worker by worker.
+def report(urls, results, seconds):
+    """Print how the run went, and its chart; return the exit status.
 
-    They took *seconds* after *start*; the axis is *axis* seconds long.
+    *urls* were asked for, and *results* came back in *seconds*: Pages, if
+    all is well. The status is 0 if every page arrived, and 1 if not.
     """
-    column = round(seconds / axis * AXIS)  # where the run ends
-    ruler = "0" + f" {seconds:.2f}".rjust(column - 1)
-    if column < AXIS - 5:
-        ruler += f" one by one: {axis:.2f}".rjust(AXIS - len(ruler))
-    say(f"\n{'worker':<22} {heading:<10} seconds {ruler}")
+    pages = [result for result in results if isinstance(result, Page)]
+    downloaded = sum(not page.error for page in pages)
+    sites = plural(len(urls), "site")
+    if downloaded != len(urls):
+        sites = f"{downloaded} of {sites}"
+    say(f"\nDownloaded {sites} in {seconds:.2f} seconds")
+    for other in results:
+        if not isinstance(other, Page):
+            say(printable(f"No Page, but {type(other).__name__}: {other}"))
+    if len(results) < len(urls):
+        missing = plural(len(urls) - len(results), "page")
+        say(f"What became of {missing} is not known: no result came back")
+    if pages:
+        say(f"{workers(pages)} carried the pages")
+        say("Most pages seen in flight at once (asked for, not there yet): "
+            f"{in_flight(pages)}")
+        chart(pages, seconds)
+    return 0 if downloaded == len(urls) else 1
+
+
+def workers(works):
+    """Return which processes, threads, ... did *works*, as a text."""
+    tasks = {(work.thread, work.task) for work in works if work.task}
+    sessions = {work.session for work in works if isinstance(work, Page)}
+    counts = {
+        "process": len({work.process for work in works}),
+        "thread": len({work.thread for work in works}),
+        "task": len(tasks),
+        "session": len(sessions),
+    }
+    return ", ".join(plural(counts[noun], noun) for noun in counts
+                     if counts[noun])
+
+
+def in_flight(works):
+    """Return how many of *works*, at most, were under way at once."""
+    changes = [(work.start, 1) for work in works]
+    changes += [(work.end, -1) for work in works]
+    now = most = 0
+    for _, change in sorted(changes):
+        now += change
+        most = max(most, now)
+    return most
+
+
+def chart(works, seconds, noun="page", axis=0):
+    """Draw a bar for each of *works*, whose run took *seconds*.
+
+    The axis is *axis* seconds long, or more: there is room for all bars end
+    to end. Of many works, the first are drawn, and the axis is the run.
+    """
+    in_turn = sum(work.end - work.start for work in works)
+    began = max(work.end for work in works) - seconds
+    axis = max(axis or in_turn, seconds, 1e-6)
+    which = f"each {noun}"
+    if len(works) > ROWS:
+        axis = max(seconds, 1e-6)
+        which = f"the first {ROWS} of {len(works)} {noun}s"
+    say(f"\nA bar for {which}, from its start to its end. The run took "
+        f"{seconds:.2f} s;\nall {len(works)} {noun}s, end to end, are "
+        f"{in_turn:.2f} s. The axis is {axis:.2f} s long.")
+    ruler = "0 s" + f"{axis:.2f} s".rjust(WIDTH - 3)
+    say(BAR_LINE.format("worker", noun, "seconds", ruler))
     rows = sorted(works, key=lambda work: work.start)[:ROWS]
     # By length first, so that Thread_9 stands before Thread_10.
     rows.sort(key=lambda work: (len(work.worker), work.worker, work.process))
     for work in rows:
+        took = f"{work.end - work.start:.2f}"
+        # From the time as printed, so that equal times have equal bars.
+        length = max(round(float(took) / axis * WIDTH), 1)
+        left = max(round((work.start - began) / axis * WIDTH), 0)
+        bar = ("x" if work.error else "\u2588") * length
         name = printable(work.name).rstrip("/").rpartition("/")[2][:10]
-        left = round((work.start - start) / axis * AXIS)
-        right = max(round((work.end - start) / axis * AXIS), left + 1)
-        bar = " " * left + ("x" if work.error else "\u2588") * (right - left)
-        took = work.end - work.start
-        say(f"{work.worker:<22} {name:<10} {took:7.2f} {bar}")
-    if len(works) > ROWS:
-        say(f"and {len(works) - ROWS} more")
-
-
-def in_flight(pages):
-    """Return how many of *pages* were under way at once, at most."""
-    changes = [(p.start, 1) for p in pages] + [(p.end, -1) for p in pages]
-    return max(itertools.accumulate(change for _, change in sorted(changes)))
+        say(BAR_LINE.format(work.worker[:22], name, took, " " * left + bar))
 
 
 def plural(number, noun):
     """Return *number* and *noun*, as '1 page' or '4 processes'."""
-    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
-    return f"{number} {noun}{ending}"
+    ending = "es" if noun.endswith("s") else "s"
+    return f"1 {noun}" if number == 1 else f"{number} {noun}{ending}"
 
 
 def printable(text):
     """Return *text* on one line, without control characters."""
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = "".join(c if c.isprintable() else " " for c in str(text))
     return " ".join(text.split())
 
 
@@ -208,55 +279,125 @@ def say(text):
 # ---- The command line, and the run -----------------------------------------
 
 
-@contextlib.contextmanager
-def lesson(doc, arguments, kind, **own):
-    """Yield the Run that *arguments*, a list of str, describe, ready to go.
+def run(main):
+    """Run *main* with the command line; exit with the status it returns.
 
-    *doc* is the lesson's docstring, *kind* what its workers are, and *own*
-    its own option, with the default. Raises SystemExit: 2 if *arguments* are
-    wrong, 1 if there is no practice site, and as `ends_early` does.
+    Ctrl-C ends the program with one line, and 130. If nobody reads on what
+    it prints (`| head`), it ends quietly, with 1.
     """
-    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    number = {"type": positive_int, "metavar": "N"}
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("urls", nargs="*", default=[], metavar="URL",
-                        help="your pages; without any, the practice site's")
-    source.add_argument("--live", action="store_true", help="real sites")
-    parser.add_argument("--repeat", default=1, help="N times over", **number)
-    for name, default in own.items():
-        parser.add_argument(f"--{name}", default=default, **number,
-                            help=f"N pages at once (default: {default})")
-    run = parser.parse_args(arguments, Run(kind))
-    urls = LIVE_URLS if run.live else run.urls
-    site = contextlib.nullcontext(urls) if urls else practice_site()
-    with ends_early(run), site as urls:
-        run.urls = urls * run.repeat
-        say(LINE.format("worker", "session", "bytes", "status", "URL"))
-        yield run
-
-
-def positive_int(text):
-    """Return *text* as an int of 1 or more. Raises ValueError."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
-
-
-@contextlib.contextmanager
-def ends_early(run=None):
-    """Exit with 130 after Ctrl-C, or with 1 if nobody reads on (`| head`)."""
+    if sys.version_info < (3, 11):  # noqa: UP036
+        sys.exit("Python 3.11 or later is needed.")
     try:
-        yield
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sites = f": {plural(run.downloaded, 'site')} downloaded" if run else ""
-        say(f"\nInterrupted{sites}.")
-        sys.exit(130)
-    except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.EINVAL):  # as on Windows
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        say("\nInterrupted.")
+        status = 130
+    except Exception as error:
+        # A TaskGroup raises a group of errors: look into it, too.
+        _, others = ExceptionGroup("", [error]).split(BrokenPipeError)
+        if others:
             raise
         # At its end, Python prints what is left: let it go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        status = 1
+    sys.exit(status)
+
+
+def parse(doc, arguments, most=MOST, **own):
+    """Return the options that *arguments*, a list of str, ask for.
+
+    *doc* is the lesson's docstring. *own* is the lesson's own option, with
+    its default, and *most* the highest value of it. The result has `urls`,
+    `live`, `repeat` and *own*. Raises SystemExit, 2, if *arguments* are wrong.
+    """
+    # `python -OO` removes all docstrings: then *doc* is None.
+    parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("urls", nargs="*", default=[], metavar="URL",
+                        help="your own pages (default: a practice site)")
+    source.add_argument("--live", action="store_true", help="real sites")
+    parser.add_argument("--repeat", type=number(int, 1, MOST), default=1,
+                        metavar="N", help="the list of pages N times over")
+    for name, default in own.items():
+        parser.add_argument(f"--{name}", type=number(int, 1, most),
+                            default=default, metavar="N",
+                            help=f"N pages at once (default: {default})")
+    return parser.parse_args(arguments)
+
+
+def parse_step(doc, arguments):
+    """Return the seconds of lesson 4's `--step`, a float; else as `parse`."""
+    parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
+    parser.add_argument("--step", type=number(float, 0, 60), default=1,
+                        metavar="SECONDS", help="of one calculation")
+    return parser.parse_args(arguments).step
+
+
+def number(kind, least, most):
+    """Return a function that makes a text a *kind*, from *least* to *most*."""
+
+    def convert(text):
+        with contextlib.suppress(ValueError):
+            if least <= kind(text) <= most:
+                return kind(text)
+        raise argparse.ArgumentTypeError(
+            f"must be {least} or more, and at most {most}: {text}")
+
+    return convert
+
+
+@contextlib.contextmanager
+def sites(options):
+    """Yield the list of URLs that *options* (of `parse`) ask for.
+
+    Without any, that is the practice site's, which is open until the end of
+    the `with` block. Raises SystemExit, with 1, if that site cannot start.
+    """
+    urls = LIVE_URLS if options.live else options.urls
+    source = contextlib.nullcontext(urls) if urls else practice_site()
+    with source as urls:
+        say("\nThe pages, in the order in which they finish:")
+        say(LINE.format("worker", "session", "bytes", "status", "URL"))
+        yield urls * options.repeat
+
+
+def proxied():
+    """Return whether there is a proxy. (Looking for one slows aiohttp.)"""
+    return bool(getproxies().keys() - {"no"})
+
+
+# ---- Help for lesson 3: processes, and Ctrl-C ------------------------------
+
+
+@contextlib.contextmanager
+def ctrl_c_ignored():
+    """Ignore Ctrl-C in this `with` block, and in processes started in it.
+
+    Only the main thread may change this: in another, nothing happens.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+@contextlib.contextmanager
+def no_process_left():
+    """If an exception ends this `with` block, end its processes too.
+
+    Those that ran before the block began are left alone.
+    """
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+        raise
 
 
 def stay_with_parent():
@@ -268,11 +409,6 @@ def stay_with_parent():
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def proxied():
-    """Return whether there is a proxy. (Looking for one slows aiohttp.)"""
-    return bool(getproxies().keys() - {"no"})
 
 
 # ---- The practice site -----------------------------------------------------
@@ -304,22 +440,33 @@ class PracticeServer(socketserver.ThreadingTCPServer):
 def practice_site():
     """Start the practice site in a process of its own; yield its nine URLs.
 
-    It ends when its standard input does: with the lesson, however that ends.
+    It is stopped at the end of the `with` block. If the lesson is killed, it
+    ends as well: its standard input comes from the lesson, and ends with it.
     """
     command = [sys.executable, __file__, "--for-a-lesson"]
-    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere,
-                          start_new_session=True, creationflags=group) as site:
-        address = site.stdout.readline().decode().rpartition("/")[0]
-        if not address:
-            sys.exit("No practice site: `python common.py` tells why.")
-        waits = ", ".join(f"{path} {PAGES[path][0]} s" for path in PAGES)
-        say("The practice site waits on purpose, as if it were far away:\n"
-            f"{waits}\n")
-        # No proxy comes in between, whatever the environment says.
-        with mock.patch.dict(os.environ, no_proxy="127.0.0.1"):
+    pipe = subprocess.PIPE
+    # Ctrl-C is for the lesson alone, not for its site: this is for Windows.
+    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    site = subprocess.Popen(command, stdin=pipe, stdout=pipe,
+                            stderr=subprocess.DEVNULL, creationflags=group,
+                            start_new_session=True)  # and this for the others
+    before = os.environ.get("no_proxy")
+    with site:
+        try:
+            address = site.stdout.readline().decode().rpartition("/")[0]
+            if not address:
+                sys.exit("No practice site: `python common.py` tells why.")
+            # No proxy shall come between a lesson and this machine.
+            os.environ["no_proxy"] = "127.0.0.1"
+            waits = [f"{path} {PAGES[path][0]} s" for path in PAGES]
+            say("The practice site waits on purpose before it answers, as a "
+                "site far away would:\n" + ", ".join(waits))
             yield [address + path for path in PAGES] * 3
+        finally:
+            os.environ.pop("no_proxy", None)
+            if before is not None:
+                os.environ["no_proxy"] = before
+            site.terminate()
 
 
 def serve(for_a_lesson):

@@ -2,9 +2,11 @@
 
     python -m tests.benchmark                          the nine practice pages
     python -m tests.benchmark --pages 900 --delay 0    what a page costs
+    python -m tests.benchmark --many 100 1000          many at once, 02 and 05
 
-Figures are medians of the rounds. The limit is the waiting that a model
-cannot avoid; the plainest code does the same with the same library.
+Each run has a process of its own. Figures are medians of the rounds. The
+limit is the waiting that a model cannot avoid. The plainest code does the
+same as a lesson, with the same library, and nothing else.
 """
 
 import argparse
@@ -14,23 +16,36 @@ import heapq
 import io
 import multiprocessing
 import os
+import platform
 import re
 import statistics
 import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import NamedTuple
 
 from tests import server, support
 
+#: How many pages at once, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4,
            "05_aiohttp": 100}
-SLEEP = "04_asyncio_sleep"
-TITLES = """
-                           times   times   pages in connec- CPU ms times the
-                 seconds the limit as fast  flight   tions  a page plainest MB
-"""
-ROW = "{:<16} {:>7} {:>9} {:>7} {:>8} {:>7} {:>7} {:>7} {:>3}"
+ROW = "{:<13} {:>7} {:>9} {:>7} {:>9} {:>11} {:>8} {:>9} {:>9}"
+MANY_ROW = "{:<13} {:>6} {:>7} {:>9} {:>9} {:>7} {:>8} {:>9}"
+
+
+class Figures(NamedTuple):
+    """What one run took."""
+
+    seconds: float
+    cpu: float  # seconds of the processor, of all processes
+    memory: int  # bytes, of the largest process
+    in_flight: int = 0  # the rest is what the server saw
+    connections: int = 0
+    threads: int = 0
+
+
+# ---- The plainest code -----------------------------------------------------
 
 local = threading.local()
 
@@ -48,7 +63,8 @@ def download(url):
 
 def plain_sync(urls):
     make_session()
-    list(map(download, urls))
+    for url in urls:
+        download(url)
 
 
 def plain_threads(urls):
@@ -57,11 +73,11 @@ def plain_threads(urls):
 
 
 def plain_processes(urls):
-    with multiprocessing.Pool(4, make_session) as pool:
-        pool.map(download, urls)
+    with ProcessPoolExecutor(4, initializer=make_session) as executor:
+        list(executor.map(download, urls))
 
 
-async def plain_aiohttp(urls):
+async def download_all(urls):
     import aiohttp
 
     async def download(url):
@@ -72,82 +88,171 @@ async def plain_aiohttp(urls):
         await asyncio.gather(*map(download, urls))
 
 
-PLAIN = plain_sync, plain_threads, plain_processes, plain_aiohttp
-PLAIN = dict(zip(AT_ONCE, PLAIN, strict=True))
+def plain_aiohttp(urls):
+    asyncio.run(download_all(urls))
 
 
-def measure(name, plain, urls, method):
-    """Run a lesson, or its plainest code; return its figures."""
-    multiprocessing.set_start_method(method, force=True)
-    main = support.load(name).main  # Imports do not count.
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        start, before = time.perf_counter(), processor_seconds()
-        if asyncio.iscoroutine(run := (PLAIN[name] if plain else main)(urls)):
-            asyncio.run(run)
-        seconds = time.perf_counter() - start
-        cpu = processor_seconds() - before
-    told = re.findall(r"total seconds: ([\d.]+)", output.getvalue())
-    first, seconds = map(float, told or (0, seconds))
-    peak = 0
-    if sys.platform != "win32":
-        import resource
+PLAIN = {"01_sync": plain_sync, "02_threads": plain_threads,
+         "03_processes": plain_processes, "05_aiohttp": plain_aiohttp}
 
-        own, child = (resource.getrusage(who).ru_maxrss for who in
-                      (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        peak = own + 4 * child * (name == "03_processes")
-    return seconds, cpu, peak, first
+
+# ---- Measuring -------------------------------------------------------------
 
 
 def processor_seconds():
-    return time.process_time() + sum(os.times()[2:4])  # the children's
+    """Return the seconds of this process, and of those that it waited for."""
+    return time.process_time() + sum(os.times()[2:4])
 
 
-def table(site, pages, rounds):
-    """Run everything *rounds* times, in turn; print a row for each lesson."""
-    runs = [(name, plain) for name in AT_ONCE for plain in (False, True)]
-    runs.insert(6, (SLEEP, False))
-    results = {run: [] for run in runs}
-    urls = (site.urls * pages)[:pages]
+def memory():
+    """Return the bytes of the largest process, this one or one it started.
+
+    (The others' cannot be added: forked processes share most of their own.)
+    """
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+                      resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+
+
+def run_here(name, plain, arguments, method):
+    """Run a lesson, or its plainest code, in this process; return Figures."""
+    multiprocessing.set_start_method(method, force=True)
+    function = PLAIN[name] if plain else support.load(name).main
+    support.load(name)  # Imports do not count.
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        before = processor_seconds()
+        start = time.perf_counter()
+        function(arguments)
+        seconds = time.perf_counter() - start
+        cpu = processor_seconds() - before
+    told = output.getvalue().partition(" carried ")[0].rpartition("\n")[2]
+    threads = re.search(r"(\d+) thread", told)
+    threads = int(threads[1]) if threads else 0
+    return Figures(seconds, cpu, memory(), threads=threads)
+
+
+def measure(site, name, plain, arguments):
+    """Run it in a new process; return Figures, with what *site* saw."""
+    site.most = 0
+    site.connections = 0
     method = multiprocessing.get_start_method()
-    new = multiprocessing.get_context("spawn")  # a process for each run
-    for name, plain in runs * rounds:
-        site.most = site.connections = 0
-        job = measure, name, plain, [] if name == SLEEP else urls, method
-        with ProcessPoolExecutor(1, new) as executor:
-            figures = executor.submit(*job).result()
-        results[name, plain].append([*figures, site.most, site.connections])
-    print(f"\n{pages} pages, medians of {rounds}\n{TITLES}", end="")
-    middle = {run: [*map(statistics.median, zip(*figures, strict=True))]
-              for run, figures in results.items()}
-    for name in sorted(support.LESSONS):
-        seconds, cpu, peak, first, most, connections = middle[name, False]
-        first = first or middle["01_sync", False][0]
-        least, row = 3, ["-", "-", "-", "-"]  # Lesson 4 sleeps, and no more.
-        if name != SLEEP:
-            ends = [0] * AT_ONCE[name]  # when each of so many is free again
-            for url in urls:
-                wait = site.delays[url.removeprefix(site.address)]
-                heapq.heapreplace(ends, ends[0] + wait)
-            least = max(ends)
-            row = [round(most), round(connections), f"{1e3 * cpu / pages:.2f}",
-                   f"{cpu / middle[name, True][1]:.2f}"]
-        limit = f"{seconds / least:.2f}" if least else "-"
-        print(ROW.format(name, f"{seconds:.2f}", limit,
-                         f"{first / seconds:.1f}", *row, round(peak / 1000)))
+    new = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, new) as executor:
+        future = executor.submit(run_here, name, plain, arguments, method)
+        figures = future.result()
+    return figures._replace(in_flight=site.most,
+                            connections=site.connections)
+
+
+def medians(runs):
+    """Return the Figures in the middle of *runs*, each for itself."""
+    return Figures(*map(statistics.median, zip(*runs, strict=True)))
+
+
+def limit(waits, at_once):
+    """Return the seconds of *waits*, one a page, with so many at once."""
+    free = [0] * at_once  # when each worker is free again
+    for wait in waits:
+        heapq.heapreplace(free, free[0] + wait)
+    return max(free)
+
+
+# ---- The tables ------------------------------------------------------------
+
+
+def times(figure, base):
+    """Return *figure* as a multiple of *base*, as a text."""
+    return f"{figure / base:.2f}" if base else "-"
+
+
+def table_of_lessons(site, pages, rounds):
+    """Run all lessons *rounds* times, in turn; print a row for each."""
+    urls = (site.urls * pages)[:pages]
+    waits = [site.delays[url.removeprefix(site.address)] for url in urls]
+    runs = {(name, plain): [] for name in AT_ONCE for plain in (False, True)}
+    for _ in range(rounds):
+        for name, plain in runs:
+            runs[name, plain].append(measure(site, name, plain, urls))
+    print(f"\n{pages} pages, medians of {rounds} rounds\n")
+    print(ROW.format("", "", "times the", "times", "pages in", "", "CPU ms",
+                     "times the", "MB of the"))
+    print(ROW.format("lesson", "seconds", "limit", "as fast", "flight",
+                     "connections", "a page", "plainest", "largest"))
+    first = medians(runs["01_sync", False])
+    for name, at_once in AT_ONCE.items():
+        lesson, plain = medians(runs[name, False]), medians(runs[name, True])
+        print(ROW.format(
+            name, f"{lesson.seconds:.2f}",
+            times(lesson.seconds, limit(waits, at_once)),
+            times(first.seconds, lesson.seconds), round(lesson.in_flight),
+            round(lesson.connections), f"{1000 * lesson.cpu / pages:.2f}",
+            times(lesson.cpu, plain.cpu), round(lesson.memory / 1e6)))
+    sleep = medians([measure(site, "04_asyncio_sleep", False, [])
+                     for _ in range(rounds)])
+    print(f"\n04_asyncio_sleep: {sleep.seconds:.2f} seconds for both halves, "
+          f"{sleep.seconds / 9:.2f} times the limit, 6 + 3.")
+
+
+def table_of_many(site, numbers):
+    """Run 02 and 05 with many pages of a second; print a row for each."""
+    site.delays = dict.fromkeys(server.PAGES, 1)
+    print("\nPages of one second each, all at once: the limit is 1 second\n")
+    print(MANY_ROW.format("", "", "", "times the", "pages in", "", "CPU ms",
+                          "MB of the"))
+    print(MANY_ROW.format("lesson", "pages", "seconds", "limit", "flight",
+                          "threads", "a page", "largest"))
+    for number in numbers:
+        if not files_may_be_open(2 * number + 200):
+            print(f"{number}: this machine lets too few files be open")
+            continue
+        urls = [f"{site.address}/dice"] * number
+        for name, option in (("02_threads", "--workers"),
+                             ("05_aiohttp", "--limit")):
+            arguments = [*urls, option, str(number)]
+            figures = measure(site, name, False, arguments)
+            print(MANY_ROW.format(
+                name, number, f"{figures.seconds:.2f}",
+                f"{figures.seconds:.2f}", figures.in_flight, figures.threads,
+                f"{1000 * figures.cpu / number:.2f}",
+                round(figures.memory / 1e6)))
+
+
+def files_may_be_open(number):
+    """Let *number* files be open, if possible; return whether they may be."""
+    if sys.platform == "win32":
+        return True
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= number:
+        return True
+    if hard != resource.RLIM_INFINITY and hard < number:
+        return False
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+    return True
 
 
 def main():
-    """Read the command line, and print the table."""
+    """Read the command line, and print the tables."""
     parser = argparse.ArgumentParser("python -m tests.benchmark")
     parser.add_argument("--pages", type=int, default=9)
     parser.add_argument("--delay", type=float, metavar="SECONDS")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--many", type=int, nargs="*", default=[])
     options = parser.parse_args()
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, "
+          f"processes by {multiprocessing.get_start_method()}")
     with server.Server() as site:
         site.delays = {"/jython": 0.2, "/dice": 0.3, "/realpython": 0.4}
         if options.delay is not None:
             site.delays = dict.fromkeys(server.PAGES, options.delay)
-        table(site, options.pages, options.rounds)
+        table_of_lessons(site, options.pages, options.rounds)
+        if options.many:
+            table_of_many(site, options.many)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """The server that the tests download from: it counts what it sees."""
 
-import gzip
-import socket
 import socketserver
 import ssl
-import struct
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.answers import ANSWERS
 
 #: A key and its certificate, which nobody trusts unless told to.
 CERTIFICATE = Path(__file__).with_name("certificate.pem")
@@ -18,78 +16,16 @@ CERTIFICATE = Path(__file__).with_name("certificate.pem")
 #: Pages by path, as long as those of the practice site.
 PAGES = {"/jython": 10_782, "/dice": 1, "/realpython": 56_718}
 
-OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
-EMPTY = OK + b"Content-Length: 0\r\n"
-MOVED = EMPTY.replace(b"200 OK", b"302 Found") + b"Location: "
-NONE = EMPTY.replace(b"200 OK", b"404 Not Found")
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-GZIP = OK + b"Content-Encoding: gzip\r\n"
-
-
-def reset(handler):
-    """Close the connection by a reset."""
-    linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-    handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    handler.request.close()
-
-
-def silent(handler):
-    """Answer nothing, for longer than a lesson shall wait."""
-    handler.server.over.wait(5)
-
-
-def stalled(handler):
-    """Stop in the middle of a body, for as long."""
-    handler.wfile.write(OK + b"Content-Length: 9\r\n\r\nhalf")
-    handler.server.over.wait(5)
-
-
-def drip(handler):
-    """Send a body that takes longer than a pause in it may take."""
-    for piece in (OK + b"Content-Length: 5\r\n\r\n", *b"right"):
-        handler.wfile.write(piece if isinstance(piece, bytes) else b".")
-        time.sleep(0.12)
-
-
-#: What is wrong: by path the answer, in bytes or by a function of the
-#: handler, and a regular expression for the cause that a lesson must tell.
-FAULTS = {
-    "/reset": (reset, "reset|aborted|disconnected"),
-    "/closed": (b"", "disconnected|without response"),
-    "/not-http": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "status ?line"),
-    "/404": (NONE + b"\r\n", "404.*not found"),
-    "/500": (EMPTY.replace(b"200 OK", b"500 Oops") + b"\r\n", "500.*oops"),
-    "/control": (NONE.replace(b"Not", b"\x1b[1mNot") + b"\r\n", "4"),
-    "/short": (OK + b"Content-Length: 9\r\n\r\nshort", "incomplete|not c"),
-    "/bad-chunk": (CHUNKED + b"zz\r\nwrong\r\n0\r\n\r\n", "chunk"),
-    "/endless": (CHUNKED + b"5\r\nwrong\r\n", "prematurely|not completed"),
-    "/bad-gzip": (GZIP + b"Content-Length: 5\r\n\r\nwrong", "decod.*gzip|"
-                  "gzip.*decode|content-encoding: gzip"),
-    "/round": (MOVED + b"/round\r\n\r\n", "redirect"),
-    "/to-file": (MOVED + b"file:///etc/passwd\r\n\r\n", "file:///etc/passwd"),
-}
-
-#: What is odd and right: by path the answer, and the bytes of its body.
-ODD = {
-    "/204": (OK.replace(b"200 OK", b"204 No Content") + b"\r\n", 0),
-    "/until-closed": (OK + b"\r\nright", 5),
-    "/http-1.0": (b"HTTP/1.0 200 OK\r\n\r\nright", 5),
-    "/chunked": (CHUNKED + b"2;a=b\r\nri\r\n3\r\nght\r\n0\r\n\r\n", 5),
-    "/gzipped": (GZIP + b"\r\n" + gzip.compress(b"right" * 9), 45),
-    "/moved": (MOVED + b"/dice\r\n\r\n", 1),
-}
-
-ANSWERS = {path: answer for path, (answer, _) in {**FAULTS, **ODD}.items()}
-ANSWERS |= {"/silent": silent, "/stalled": stalled, "/drip": drip}
-
 
 class Server(socketserver.ThreadingTCPServer):
     """Serves PAGES and ANSWERS, a thread for each connection.
 
-    With *gate* N, it answers nobody until N requests wait at the same time,
-    and then everybody. It counts `requests`, `connections` and `most`, the
-    requests in flight at once; `seen` has the targets of all. `delays` are
-    the seconds, by path, that it takes its time. *tls*: it speaks https.
+    With *gate* N, it answers nobody until N requests wait at the same time.
+    From then on, for good, it answers everybody at once. It counts
+    `requests` and `connections`, those that are `open` now, and `most`, the
+    most requests that it saw in flight at once. `seen` has the targets of
+    all. `delays` are the seconds, by path, before it answers. *tls*: it
+    speaks https.
     """
 
     daemon_threads = True
@@ -97,10 +33,16 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, gate=1, tls=False):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.gate, self.delays = gate, {}
-        self.requests = self.connections = self.in_flight = self.most = 0
+        self.gate = gate
+        self.delays = {}
         self.seen = []
-        self.changed, self.over = threading.Condition(), threading.Event()
+        self.requests = 0
+        self.connections = 0
+        self.in_flight = 0
+        self.open = 0
+        self.most = 0
+        self.changed = threading.Condition()
+        self.over = threading.Event()
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(CERTIFICATE)
@@ -123,13 +65,31 @@ class Server(socketserver.ThreadingTCPServer):
     def handle_error(self, *_):
         """Say nothing: a client may leave when it likes."""
 
-    def note(self, **changes):
-        """Add *changes* to the counts, and wake those who wait for them."""
+    def connected(self):
+        """Count a connection that is open from now on."""
         with self.changed:
-            for name, change in changes.items():
-                setattr(self, name, getattr(self, name) + change)
+            self.connections += 1
+            self.open += 1
+
+    def disconnected(self):
+        """Count a connection that is no longer open."""
+        with self.changed:
+            self.open -= 1
+            self.changed.notify_all()
+
+    def begin(self, target):
+        """Count a request for *target* that is in flight from now on."""
+        with self.changed:
+            self.seen.append(target)
+            self.requests += 1
+            self.in_flight += 1
             self.most = max(self.most, self.in_flight)
             self.changed.notify_all()
+
+    def end(self):
+        """Count a request that is no longer in flight."""
+        with self.changed:
+            self.in_flight -= 1
 
     def wait_for(self, at_once):
         """Wait until so many requests have been in flight *at_once*."""
@@ -145,30 +105,41 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self):
         super().setup()
-        self.server.note(connections=1)
+        self.server.connected()
+
+    def finish(self):
+        super().finish()
+        self.server.disconnected()
 
     def do_GET(self):
-        server, path = self.server, urlsplit(self.path).path
-        server.note(requests=1, in_flight=1, seen=[self.path])
-        server.wait_for(at_once=server.gate)
-        time.sleep(server.delays.get(path, 0))
-        answer = ANSWERS.get(path)
+        path = urlsplit(self.path).path
+        self.server.begin(self.path)
+        self.server.wait_for(at_once=self.server.gate)
+        time.sleep(self.server.delays.get(path, 0))
+        # Before the answer: the client may then begin the next at once.
+        self.server.end()
+        if path in ANSWERS:
+            self.close_connection = True
+            self.answer_as_in_the_catalogue(ANSWERS[path])
+        else:
+            self.answer_with_a_page(PAGES.get(path, 0))
+
+    def answer_as_in_the_catalogue(self, answer):
         if callable(answer):
             answer(self)
-        elif answer is not None:
-            self.wfile.write(answer)
         else:
-            body = b"." * PAGES.get(path, 0)
-            self.send_response(200 if body else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        self.close_connection = answer is not None
-        server.note(in_flight=-1)
+            self.wfile.write(answer)
+
+    def answer_with_a_page(self, size):
+        self.send_response(200 if size else 404)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        self.wfile.write(b"." * size)
 
     def do_CONNECT(self):
         """Note what a proxy is asked for, and refuse it."""
-        self.server.note(seen=[self.path])
+        self.server.begin(self.path)
+        self.server.end()
         self.send_error(502)
 
     def log_message(self, *_):

@@ -1,10 +1,7 @@
 """How the tests run a lesson: as an import, or as a program."""
 
-import asyncio
 import contextlib
-import functools
 import importlib
-import inspect
 import io
 import multiprocessing
 import os
@@ -18,6 +15,9 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent
 DOWNLOADING = ["01_sync", "02_threads", "03_processes", "05_aiohttp"]
 LESSONS = [*DOWNLOADING, "04_asyncio_sleep"]
+#: The option of a lesson that says how many pages at once.
+OPTION = {"02_threads": "--workers", "03_processes": "--workers",
+          "05_aiohttp": "--limit"}
 STRICT = ["-X", "dev", "-W", "error"]
 POSIX = unittest.skipUnless(os.name == "posix", "Windows has no such thing")
 
@@ -34,49 +34,57 @@ if str(ROOT) not in sys.path:
 
 
 def load(lesson):
-    """Import *lesson*."""
+    """Import *lesson*, whose name begins with a digit."""
     return importlib.import_module(lesson)
 
 
-def set_session():
+def start_impatient_worker():
     """Be the initializer of a pool of lesson 3 that waits for SHORT only."""
     load("common").TIMEOUT = SHORT
-    load("03_processes").set_session()
+    load("03_processes").start_worker()
 
 
 @contextlib.contextmanager
 def short_timeouts(seconds=SHORT):
     """Let the lessons wait *seconds* for a silent server, not ten."""
+    common, processes = load("common"), load("03_processes")
     lesson = load("05_aiohttp")  # It reads the number when it is imported.
+    worker = start_impatient_worker
     with (
-        mock.patch.object(load("common"), "TIMEOUT", seconds),
-        mock.patch.object(load("03_processes"), "set_session", set_session),
+        mock.patch.object(common, "TIMEOUT", seconds),
+        mock.patch.object(processes, "start_worker", worker),
     ):
         importlib.reload(lesson)
         yield
     importlib.reload(lesson)
 
 
-def run(lesson, *arguments):
-    """Run `main` of *lesson*, a name or a module; return status and output.
-
-    Its processes are not forked: this one has threads.
-    """
-    module = load(lesson) if isinstance(lesson, str) else lesson
+@contextlib.contextmanager
+def processes_not_forked():
+    """Start processes by forkserver or spawn: a test's process has threads."""
+    before = multiprocessing.get_start_method(allow_none=True)
     methods = multiprocessing.get_all_start_methods()
     method = "forkserver" if "forkserver" in methods else "spawn"
     multiprocessing.set_start_method(method, force=True)
     multiprocessing.set_forkserver_preload(["03_processes"])
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
+def run(lesson, *arguments):
+    """Run `main` of *lesson*, a name or a module; return status and output."""
+    module = load(lesson) if isinstance(lesson, str) else lesson
     output = io.StringIO()
     with (
+        processes_not_forked(),
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(output),
         mock.patch.dict(os.environ, ENVIRONMENT, clear=True),
     ):
         try:
             status = module.main([str(argument) for argument in arguments])
-            if inspect.iscoroutine(status):
-                status = asyncio.run(status)
         except SystemExit as end:
             status = end.code
     return status, output.getvalue()
@@ -93,25 +101,13 @@ def start(lesson, *arguments, flags=(), **options):
 
 
 def finish(program, timeout=120):
-    """Return the status of *program*, its output and its errors."""
+    """Return the status of *program*, its output and its errors.
+
+    It ends when nobody holds the pipes: when all its processes are gone.
+    """
     with program:
         output, errors = program.communicate(timeout=timeout)
     return program.returncode, output, errors
-
-
-@functools.cache
-def defaults():
-    """Start each lesson with its defaults; return the programs by lesson.
-
-    Whatever Python warns of is an error there.
-    """
-    return {name: start(name, flags=STRICT) for name in LESSONS}
-
-
-@functools.cache
-def default(lesson):
-    """Return the status, output and errors of *lesson* with its defaults."""
-    return finish(defaults()[lesson])
 
 
 def edited(lesson, *changes):

@@ -36,19 +36,37 @@ class Notebook(unittest.TestCase):
         imports += "import multiprocessing as m; m.set_start_method('spawn')"
         for lesson in DOWNLOADING:
             with self.subTest(lesson), Server() as server:
-                wait = "await " if lesson == "05_aiohttp" else ""
-                cell = f"{wait}load({lesson!r}).main({server.urls!r})"
+                cell = f"load({lesson!r}).main({server.urls!r})"
+                if lesson == "05_aiohttp":
+                    cell = (
+                        f"urls = {server.urls!r}; lesson = load({lesson!r})\n"
+                        "pages, s = await lesson.request_all_sites(urls, 9)\n"
+                        "lesson.common.report(urls, pages, s)")
                 output = self.run_cells(imports, cell)
                 self.assertIn("\nDownloaded 9 sites in ", output)
                 self.assertEqual(output.count(" 200  http://"), 9)
-        cell = "await load('04_asyncio_sleep').main(['--step', '0.01'])"
+        cell = "await load('04_asyncio_sleep').process_async(0.01)"
         output = self.run_cells(imports, cell)
-        self.assertEqual(output.count("One - 3 works are done!"), 2)
+        self.assertEqual(output.count("One - 3 works are done!"), 1)
+
+    def test_interrupt(self):
+        """A KeyboardInterrupt, no more; and the kernel goes on."""
+        press = ("import _thread, importlib, threading\n"
+                 "lesson = importlib.import_module('01_sync')\n"
+                 "def begin(*_): _thread.interrupt_main()\n"
+                 "lesson.common.show = begin\n"
+                 "try: lesson.main()\n"
+                 "except KeyboardInterrupt: print('heard')")
+        self.assertIn("heard", self.run_cells(press))
 
     def test_readme(self):
         cell = PYTHON[0].replace("path/to/this/folder", str(ROOT))
-        output = self.run_cells(cell)
-        self.assertEqual(output.count("\nDownloaded 9 sites in "), 2)
+        spawn = "import multiprocessing as m; m.set_start_method('spawn')"
+        for method in (spawn, "pass"):
+            self.assertIn("\nDownloaded 9 sites in ",
+                          self.run_cells(method, cell))
+        output = self.run_cells(cell, PYTHON[1])
+        self.assertIn("\nDownloaded 9 sites in ", output)
 
 
 @unittest.skipUnless(DASK, "distributed is not installed")
@@ -63,7 +81,7 @@ class Dask(unittest.TestCase):
                                    dashboard_address=None)
         with cluster, Server(gate=4) as server, mock.patch("builtins.print"):
             address = cluster.scheduler_address
-            lines = PYTHON[1].replace("tcp://scheduler:8786", address)
+            lines = PYTHON[2].replace("tcp://scheduler:8786", address)
             exec(lines, {"urls": server.urls})
             self.assertEqual((server.requests, server.most), (9, 4))
             told = [call.args[1] for call in print.call_args_list]

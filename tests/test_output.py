@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import http.client
 import io
+import os
+import pickle
 import re
 import socket
 import time
 import unittest
+import weakref
 from unittest import mock
 
 import common
@@ -16,7 +19,8 @@ from tests.support import run
 
 def page(worker, start, end, error="", session=None):
     """Return a Page of *worker*, from *start* to *end*, in seconds."""
-    made = common.Page("http://a/", session, worker)
+    made = common.Page("http://a/", session)
+    made.worker = worker
     made.start, made.end, made.error = start, end, error
     return made
 
@@ -50,13 +54,13 @@ class Timed(unittest.TestCase):
             self.assertEqual(asyncio.run(made), (None, 1))
 
 
-class Summary(unittest.TestCase):
+class Report(unittest.TestCase):
     def check(self, pages, urls, status, *told):
         """Return what is printed of *pages* in a run of so many *urls*."""
-        report = common.Run("process")
-        report.urls = ["http://a/"] * urls
-        output = printed(lambda: [report.show(one) for one in pages])
-        output += printed(lambda: self.assertEqual(report.end(2.0), status))
+        output = printed(lambda: [common.show(one) for one in pages])
+        urls = ["http://a/"] * urls
+        output += printed(lambda: self.assertEqual(
+            common.report(urls, pages, 2.0), status))
         for words in told:
             self.assertIn(words, output)
         return output
@@ -72,6 +76,15 @@ class Summary(unittest.TestCase):
             output = self.check(pages, len(pages), status, told)
             self.assertEqual(output.count("FAILED  Oops"), pages.count(bad))
 
+    def test_lost_results(self):
+        """A result that is no Page, or none at all, is no download."""
+        output = printed(common.report, ["u"] * 3, [KeyError("x")], 1.0)
+        self.assertIn("Downloaded 0 of 3 sites", output)
+        self.assertIn("No Page, but KeyError: 'x'", output)
+        self.assertIn("What became of 2 pages is not known", output)
+        unfinished = common.Page("http://a/", None)
+        self.check([unfinished], 1, 1, "FAILED  did not finish")
+
     def test_in_flight(self):
         for spans, most in (
             ([(0, 1)], 1),
@@ -82,25 +95,58 @@ class Summary(unittest.TestCase):
             pages = [page("P", *span) for span in spans]
             self.assertEqual(common.in_flight(pages), most)
 
-    def test_workers_and_sessions(self):
-        """Workers of one name in two processes are two."""
-        made = [object() for _ in range(60)]
+    def test_who_carried_them(self):
+        """Threads of one name in two processes are two."""
+        made = [Session() for _ in range(60)]
         pages = [page("P", 0, 0, session=one) for one in [*made, made[0]]]
         pages[-1].process += 1
-        output = self.check(pages, 61, 0, "2 processes, 60 sessions")
+        pages[-1].thread = (pages[-1].process, pages[-1].thread[1])
+        pages[0].task = "Task-1"
+        told = "2 processes, 2 threads, 1 task, 60 sessions carried the pages"
+        output = self.check(pages, 61, 0, told)
         letters = re.findall(r"^P +(\w+) +0 ", output, re.M)
-        self.assertEqual((letters[-1], len(set(letters))), ("A", 60))
+        self.assertEqual(letters[-1], letters[0])
+        self.assertEqual(len(set(letters)), 60)
+
+    def test_letters_begin_again(self):
+        """A second run has sessions from A on, though nothing else ended."""
+
+        @common.timed
+        def second_run():
+            common.show(page("P", 0, 1, session=Session()))
+
+        printed(common.show, page("P", 0, 1, session=Session()))
+        self.assertRegex(printed(second_run), "^P +A ")
+
+    def test_page(self):
+        """It keeps no session alive, and can be sent to another process."""
+        session = Session()
+        made = common.Page("http://a/", session)
+        gone = weakref.ref(session)
+        del session
+        self.assertIsNone(gone())
+        made.arrived(200, b"four")
+        self.assertEqual(vars(pickle.loads(pickle.dumps(made))), vars(made))
+        for status in (101, 199, 300, 304, 999):
+            made.arrived(status, b"")
+            self.assertIn(str(status), made.error)
 
 
-class Waterfall(unittest.TestCase):
-    def rows(self, pages, seconds, axis):
-        output = printed(common.waterfall, pages, 0, seconds, axis)
-        return output.splitlines()[1:]
+class Session:
+    """Something that can be numbered, as a session can."""
+
+
+class Chart(unittest.TestCase):
+    def chart(self, pages, seconds, **options):
+        """Return the lines of a chart: its words, its ruler, its bars."""
+        lines = printed(lambda: common.chart(pages, seconds, **options))
+        words, rows = lines[1:].split("long.\n")
+        return words, *rows.splitlines()
 
     def test_worker_by_worker(self):
         pages = [page("T_10", 0, 1), page("T_9", 0, 1), page("T_10", 1, 2),
                  page("T_9", 1, 2)]
-        _, *rows = self.rows(pages, 2, 4)
+        _, _, *rows = self.chart(pages, 2)
         workers = [row.split()[0] for row in rows]
         self.assertEqual(workers, ["T_9", "T_9", "T_10", "T_10"])
         starts = [row.index("\u2588") for row in rows]
@@ -108,24 +154,40 @@ class Waterfall(unittest.TestCase):
         self.assertEqual(starts[:2], starts[2:])
 
     def test_scale(self):
-        """The axis has a length of its own, and tells where the run ended."""
-        head, row = self.rows([page("T", 0, 1)], 1, 4)
-        self.assertEqual(row.count("\u2588"), 9)
-        self.assertTrue(head.endswith(" one by one: 4.00"))
-        self.assertEqual(head.index("1.00") + 4, len(row))
-        head, row = self.rows([page("T", 0, 4)], 4, 4)
-        self.assertEqual((len(head), len(row)), (79, 79))
-        head, _ = self.rows([page("T", 0, 1)], 1, 40)
-        self.assertIn(" 0 1.00 ", head)
+        """There is room for all bars, end to end; the words tell how long."""
+        words, ruler, *rows = self.chart([page("T", 0, 1)] * 4, 1)
+        self.assertIn("The run took 1.00 s;\nall 4 pages, end to end, are "
+                      "4.00 s. The axis is 4.00 s", words)
+        self.assertTrue(ruler.endswith(" 4.00 s"))
+        self.assertEqual([row.count("\u2588") for row in rows], [9] * 4)
+        *_, row = self.chart([page("T", 1, 5)], 5)  # It began after a second.
+        self.assertEqual((len(row), row.count("\u2588")), (len(ruler), 29))
+        *_, row = self.chart([page("T", 0, 3)], 3, axis=1)  # longer than that
+        self.assertEqual(len(row), len(ruler))
+
+    def test_equal_times_are_equal_bars(self):
+        pages = [page("T", n * 0.4, n * 0.4 + 0.4 + n / 1000)
+                 for n in range(5)]
+        _, _, *rows = self.chart(pages, 2)
+        self.assertEqual(len({row.count("\u2588") for row in rows}), 1)
+
+    def test_later(self):
+        """It does not matter when it is drawn."""
+        now = time.perf_counter()
+        for start in (now, now - 3):
+            _, _, row = self.chart([page("T", start + 1, start + 4)], 4)
+            self.assertEqual(row.index("\u2588"), 42 + 9)
 
     def test_failed(self):
-        _, row = self.rows([page("T", 0, 4, "Oops")], 4, 4)
-        self.assertTrue(row.endswith(37 * "x"), row)
+        *_, row = self.chart([page("T", 0, 4, "Oops")], 4)
+        self.assertTrue(row.endswith(36 * "x"), row)
 
     def test_more_pages_than_rows(self):
-        pages = [page("T", number, number + 1) for number in range(24)]
-        rows = self.rows(pages, 24, 24)
-        self.assertEqual((len(rows), rows[-1]), (22, "and 4 more"))
+        pages = [page("T", number, number + 2) for number in range(24)]
+        words, _, *rows = self.chart(pages, 25)
+        self.assertEqual(len(rows), 20)
+        self.assertIn("the first 20 of 24 pages", words)
+        self.assertIn("end to end, are 48.00 s. The axis is 25.00 s", words)
 
 
 class Console(unittest.TestCase):
@@ -173,6 +235,19 @@ class PracticeSite(unittest.TestCase):
                 self.assertEqual(response.status, 404)
                 self.assertEqual(response.read(), b"")
                 self.assertIsNotNone(connection.sock)
+
+    def test_proxy(self):
+        """One variable is set, and put back; no other is touched."""
+        to_output = contextlib.redirect_stdout(io.StringIO())
+        for before in ({}, {"no_proxy": "example.org"}):
+            with mock.patch.dict(os.environ, before), to_output:
+                if not before:
+                    os.environ.pop("no_proxy", None)
+                all_of_it = dict(os.environ)
+                with common.practice_site():
+                    told = dict(os.environ)
+                self.assertEqual(told, all_of_it | {"no_proxy": "127.0.0.1"})
+                self.assertEqual(dict(os.environ), all_of_it)
 
     def test_many_at_once(self):
         """Nobody waits for a second to be let in."""

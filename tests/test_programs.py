@@ -1,23 +1,44 @@
 """The lessons as programs: what the terminal shows, Ctrl-C, the places."""
 
 import contextlib
+import multiprocessing
 import os
 import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
+import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.server import Server
 from tests.support import (
-    DOWNLOADING, ENVIRONMENT, LESSONS, POSIX, ROOT, STRICT, default,
-    finish, start,
+    DOWNLOADING, ENVIRONMENT, LESSONS, POSIX, ROOT, STRICT, finish, load,
+    run, start,
 )
 
 README = (ROOT / "README.md").read_text("utf-8")
 METHODS = ("fork", "spawn", "forkserver")
+
+#: The default run of each lesson: its status, its output and its errors.
+DEFAULTS = {}
+DEFAULT_PROGRAMS = {}
+
+
+def setUpModule():
+    """Start the default runs. Whatever Python warns of is an error there."""
+    for lesson in LESSONS:
+        DEFAULT_PROGRAMS[lesson] = start(lesson, flags=STRICT)
+
+
+def tearDownModule():
+    """Let no default run outlive these tests, whichever were chosen."""
+    for program in DEFAULT_PROGRAMS.values():
+        if program.returncode is None:
+            finish(program)
 
 
 @contextlib.contextmanager
@@ -27,6 +48,22 @@ def started_by(method, more=""):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sitecustomize.py").write_text(code.format(method) + more)
         yield ENVIRONMENT | {"PYTHONPATH": folder}
+
+
+def children(pid):
+    """Return the processes that process *pid* started, the oldest first."""
+    listed = subprocess.run(["ps", "-A", "-o", "ppid=,pid=,args="],
+                            capture_output=True, encoding="utf-8").stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return [(int(child), args) for parent, child, args in rows
+            if int(parent) == pid]
+
+
+def newest_child(pid):
+    """Return a process of the pool of lesson 3, which runs as *pid*."""
+    child, _ = max(children(pid))
+    forked = children(child)  # by a forkserver
+    return max(forked)[0] if forked else child
 
 
 def start_long(lesson):
@@ -39,12 +76,12 @@ def start_long(lesson):
 class CtrlC(unittest.TestCase):
     """One line, at once, and status 130; and nobody stays behind."""
 
-    def press(self, program, told, too_late="in flight"):
+    def press(self, program, too_late="in flight"):
         os.killpg(program.pid, signal.SIGINT)
         # The pipes end when nobody holds them: all its processes are gone.
         status, output, errors = finish(program)
         self.assertEqual((status, errors), (130, ""))
-        self.assertRegex(output, rf"(\A|\n)\nInterrupted{told}\.\n\Z")
+        self.assertRegex(output, r"(\A|\n)\nInterrupted\.\n\Z")
         self.assertNotIn(too_late, output)
 
     def test_while_nobody_answers(self):
@@ -60,14 +97,14 @@ class CtrlC(unittest.TestCase):
             ):
                 program = start(lesson, *server.urls, env=env)
                 server.wait_for(at_once)
-                self.press(program, ": 0 sites downloaded")
+                self.press(program)
 
     def test_in_the_middle(self):
         for program in [*map(start_long, DOWNLOADING)]:
             with self.subTest(program.args):
                 while " 200 " not in program.stdout.readline():
                     pass
-                self.press(program, r": \d sites? downloaded")
+                self.press(program)
 
     def test_while_a_pool_starts(self):
         """Its processes never hear of it, not even at first."""
@@ -83,12 +120,12 @@ class CtrlC(unittest.TestCase):
         second = start("04_asyncio_sleep", "--step", "0.2")
         while "One -> 1" not in first.stdout.readline():
             pass
-        self.press(first, "", too_late="Two")
+        self.press(first, too_late="Two")
         while "total" not in second.stdout.readline():
             pass
         while "Three -> 1" not in second.stdout.readline():
             pass
-        self.press(second, "")
+        self.press(second)
 
     def test_practice_site_by_hand(self):
         program = start("common")
@@ -120,7 +157,6 @@ class Killed(unittest.TestCase):
             program.kill()
             finish(program, timeout=8)  # A page times out after ten.
 
-
     @POSIX
     def test_head(self):
         """`python 02_threads.py | head -1` ends quietly."""
@@ -131,6 +167,78 @@ class Killed(unittest.TestCase):
                 program.stdout.readline()
                 program.stdout.close()
                 self.assertEqual(program.stderr.read(), "")
+
+
+@POSIX
+class ProcessesThatEnd(unittest.TestCase):
+    """Whatever cuts lesson 3 short: an error, status 1, nobody left."""
+
+    def test_one_is_killed(self):
+        for method in METHODS:
+            with (
+                self.subTest(method),
+                started_by(method) as env,
+                Server(gate=99) as server,
+            ):
+                program = start("03_processes", *server.urls, env=env)
+                server.wait_for(4)
+                os.kill(newest_child(program.pid), signal.SIGKILL)
+                status, _, errors = finish(program)
+                self.assertEqual(status, 1)
+                self.assertIn("BrokenProcessPool", errors.splitlines()[-1])
+
+    def test_a_pool_that_cannot_start(self):
+        """Too few files may be open. Ctrl-C is heard again afterwards."""
+        few = ("\nimport resource\n"
+               "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))")
+        for method in METHODS:
+            with self.subTest(method), started_by(method, few) as env:
+                arguments = ["--workers", "60", "--repeat", "7"]
+                program = start("03_processes", *arguments, env=env)
+                status, _, errors = finish(program)
+                self.assertEqual(status, 1)
+                self.assertIn("Too many open files", errors.splitlines()[-1])
+
+    def test_ctrl_c_is_heard_again(self):
+        before = signal.getsignal(signal.SIGINT)
+        with self.assertRaises(OSError), load("common").ctrl_c_ignored():
+            self.assertEqual(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
+            raise OSError
+        self.assertIs(signal.getsignal(signal.SIGINT), before)
+
+    def test_the_users_own_live_on(self):
+        common = load("common")
+        context = multiprocessing.get_context("spawn")
+        own = context.Process(target=time.sleep, args=(60,))
+        of_the_lesson = context.Process(target=time.sleep, args=(60,))
+        own.start()
+        with self.assertRaises(KeyboardInterrupt), common.no_process_left():
+            of_the_lesson.start()
+            raise KeyboardInterrupt
+        of_the_lesson.join()
+        self.assertTrue(own.is_alive())
+        own.kill()
+        own.join()
+
+
+class InOneProcess(unittest.TestCase):
+    """As in a notebook, where the kernel goes on after a lesson."""
+
+    def test_sockets_are_closed(self):
+        for lesson in DOWNLOADING:
+            with self.subTest(lesson), Server() as server:
+                for _ in range(2):
+                    run(lesson, *server.urls)
+                # A thread of a pool that ends closes its session's socket.
+                with server.changed:
+                    gone = server.changed.wait_for(
+                        lambda: server.open == 0, timeout=30)
+                self.assertTrue(gone)
+
+    def test_outside_the_main_thread(self):
+        with Server() as server, ThreadPoolExecutor(1) as executor:
+            future = executor.submit(run, "03_processes", *server.urls)
+            self.assertEqual(future.result()[0], 0)
 
 
 class Places(unittest.TestCase):
@@ -153,8 +261,8 @@ class Places(unittest.TestCase):
             ):
                 output = self.check("03_processes", server, env=env,
                                     flags=STRICT)
-                self.assertIn("4 processes, 4 sessions, at most 4", output)
-                self.assertIn(f"{method}PoolWorker-".lower(), output.lower())
+                self.assertIn("4 processes, 4 threads, 4 sessions", output)
+                self.assertIn(f"{method}Process-".lower(), output.lower())
 
     def test_folder(self):
         """A folder with a space and Hangul in its name; another as current."""
@@ -170,6 +278,27 @@ class Places(unittest.TestCase):
         status, _, errors = finish(start("04_asyncio_sleep", "--step", "0",
                                          flags=["-S"]))
         self.assertEqual((status, errors), (0, ""))
+
+
+    def test_without_docstrings(self):
+        """`python -OO` removes them."""
+        with Server() as server:
+            for lesson in DOWNLOADING:
+                self.check(lesson, server, flags=["-OO"])
+        program = start("04_asyncio_sleep", "--step", "0", flags=["-OO"])
+        self.assertEqual(finish(program)[::2], (0, ""))
+
+    def test_blocked_loop(self):
+        """asyncio's debug mode names the task that blocks the loop."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = (ROOT / "04_asyncio_sleep.py").read_text("utf-8")
+            text = source.replace("await asyncio.sleep(", "time.sleep(")
+            Path(folder, "04_edited.py").write_text(text, "utf-8")
+            shutil.copy(ROOT / "common.py", folder)
+            program = start(Path(folder, "04_edited"), "--step", "0.15",
+                            flags=["-X", "dev"])
+            errors = finish(program)[2]
+            self.assertRegex(errors, r"Task.*calculate_async.* took 0\.\d+ s")
 
 
 class Proxies(unittest.TestCase):
@@ -197,11 +326,18 @@ class Proxies(unittest.TestCase):
 
 
 class TheDefaultRuns(unittest.TestCase):
+    """They are started before all other tests here, as they take seconds."""
+
+    @classmethod
+    def setUpClass(cls):
+        for lesson, program in DEFAULT_PROGRAMS.items():
+            DEFAULTS[lesson] = finish(program)
+
     def test_quiet(self):
         """Status 0 and no warning, though `-X dev -W error` was asked for."""
         for lesson in LESSONS:
             with self.subTest(lesson):
-                status, output, errors = default(lesson)
+                status, output, errors = DEFAULTS[lesson]
                 self.assertEqual((status, errors), (0, ""))
                 self.assertLess(max(map(len, output.splitlines())), 80)
 
@@ -210,25 +346,27 @@ class TheDefaultRuns(unittest.TestCase):
         pages = ["10782 /jython", "1 /dice", "56718 /realpython"] * 3
         for lesson in DOWNLOADING:
             with self.subTest(lesson):
-                output = default(lesson)[1]
+                output = DEFAULTS[lesson][1]
                 told = r" (\d+) +200  http://[\d.:]+(/\w+)"
                 rows = [" ".join(row) for row in re.findall(told, output)]
                 self.assertEqual(sorted(rows), sorted(pages))
                 self.assertIn("/jython 0.2 s, /dice 0.3 s, /realp", output)
-                run = re.search(r"Downloaded 9 sites in (\d\.\d\d) ", output)
+                axis = float(re.search(r"axis is (\d+\.\d\d) s", output)[1])
                 bars = re.findall(r" (\d\.\d\d) +(\u2588+)\n", output)
-                bars = [(float(took), len(bar) / 37) for took, bar in bars]
-                axis = max(float(run[1]), sum(took for took, _ in bars))
                 self.assertEqual(len(bars), 9)
-                for took, part in bars:
-                    self.assertAlmostEqual(part, took / axis, delta=0.05)
+                for took, bar in bars:
+                    length = float(took) / axis * 36
+                    self.assertAlmostEqual(len(bar), length, delta=0.6)
 
     def test_asyncio_sleep(self):
-        output = default("04_asyncio_sleep")[1]
+        output = DEFAULTS["04_asyncio_sleep"][1]
         totals = re.findall(r"total seconds: (\d)", output)
         self.assertEqual(totals, ["6", "3"])
-        for seconds, bar in re.findall(r" (\d)\.\d\d +(\u2588+)\n", output):
-            self.assertAlmostEqual(len(bar) / 37 * 6, int(seconds), delta=0.3)
+        self.assertIn("1 process, 1 thread, 3 tasks did the work", output)
+        bars = re.findall(r" (\d)\.\d\d +(\u2588+)\n", output)
+        self.assertEqual(len(bars), 6)
+        for seconds, bar in bars:
+            self.assertAlmostEqual(len(bar), int(seconds) * 6, delta=1)
 
     def test_readme(self):
         """What the README shows is what a lesson prints."""
@@ -237,8 +375,18 @@ class TheDefaultRuns(unittest.TestCase):
         self.assertEqual(len(shown), 3)
         for lesson, text in shown:
             with self.subTest(lesson):
-                _, _, printed = default(lesson)[1].rpartition("\n\nDown")
+                _, _, printed = DEFAULTS[lesson][1].rpartition("\n\nDown")
                 self.assertEqual(shape(text), shape("Down" + printed))
+
+
+    def test_quick_start(self):
+        """Bash and PowerShell are told the same steps."""
+        blocks = re.findall(r"```(sh|powershell)\n(.*?)```", README, re.S)
+        (_, bash), (shell, power) = blocks[:2]
+        self.assertEqual(shell, "powershell")
+        self.assertNotIn("&&", power)  # an error in PowerShell 5.1
+        steps = power.replace("Scripts\\", "bin\\").replace("\\", "/")
+        self.assertEqual(bash.replace(" && ", "\n"), steps)
 
 
 def shape(text):
