@@ -295,7 +295,7 @@ class Places(unittest.TestCase):
             text = source.replace("await asyncio.sleep(", "time.sleep(")
             Path(folder, "04_edited.py").write_text(text, "utf-8")
             shutil.copy(ROOT / "common.py", folder)
-            program = start(Path(folder, "04_edited"), "--step", "0.15",
+            program = start(Path(folder, "04_edited"), "--step", "0.11",
                             flags=["-X", "dev"])
             errors = finish(program)[2]
             self.assertRegex(errors, r"Task.*calculate_async.* took 0\.\d+ s")
