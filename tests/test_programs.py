@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 import unittest
@@ -50,20 +49,14 @@ def started_by(method, more=""):
         yield ENVIRONMENT | {"PYTHONPATH": folder}
 
 
-def children(pid):
-    """Return the processes that process *pid* started, the oldest first."""
-    listed = subprocess.run(["ps", "-A", "-o", "ppid=,pid=,args="],
-                            capture_output=True, encoding="utf-8").stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    return [(int(child), args) for parent, child, args in rows
-            if int(parent) == pid]
-
-
-def newest_child(pid):
-    """Return a process of the pool of lesson 3, which runs as *pid*."""
-    child, _ = max(children(pid))
-    forked = children(child)  # by a forkserver
-    return max(forked)[0] if forked else child
+@contextlib.contextmanager
+def edited_copy(lesson, old, new):
+    """Yield the path, without .py, of a copy of *lesson* that was edited."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = (ROOT / f"{lesson}.py").read_text("utf-8")
+        Path(folder, "edited.py").write_text(source.replace(old, new), "utf-8")
+        shutil.copy(ROOT / "common.py", folder)
+        yield Path(folder, "edited")
 
 
 def start_long(lesson):
@@ -174,16 +167,16 @@ class ProcessesThatEnd(unittest.TestCase):
     """Whatever cuts lesson 3 short: an error, status 1, nobody left."""
 
     def test_one_is_killed(self):
+        """As by `kill -9`, or by a system that is out of memory."""
+        old = "    page = common.Page("
+        new = f"    import os; os.kill(os.getpid(), {signal.SIGKILL:d})\n"
         for method in METHODS:
             with (
                 self.subTest(method),
                 started_by(method) as env,
-                Server(gate=99) as server,
+                edited_copy("03_processes", old, new + old) as lesson,
             ):
-                program = start("03_processes", *server.urls, env=env)
-                server.wait_for(4)
-                os.kill(newest_child(program.pid), signal.SIGKILL)
-                status, _, errors = finish(program)
+                status, _, errors = finish(start(lesson, env=env))
                 self.assertEqual(status, 1)
                 self.assertIn("BrokenProcessPool", errors.splitlines()[-1])
 
@@ -290,13 +283,9 @@ class Places(unittest.TestCase):
 
     def test_blocked_loop(self):
         """asyncio's debug mode names the task that blocks the loop."""
-        with tempfile.TemporaryDirectory() as folder:
-            source = (ROOT / "04_asyncio_sleep.py").read_text("utf-8")
-            text = source.replace("await asyncio.sleep(", "time.sleep(")
-            Path(folder, "04_edited.py").write_text(text, "utf-8")
-            shutil.copy(ROOT / "common.py", folder)
-            program = start(Path(folder, "04_edited"), "--step", "0.11",
-                            flags=["-X", "dev"])
+        edit = "04_asyncio_sleep", "await asyncio.sleep(", "time.sleep("
+        with edited_copy(*edit) as lesson:
+            program = start(lesson, "--step", "0.11", flags=["-X", "dev"])
             errors = finish(program)[2]
             self.assertRegex(errors, r"Task.*calculate_async.* took 0\.\d+ s")
 
