@@ -111,6 +111,7 @@ class Work:
         self.process = os.getpid()
         self.thread = (self.process, thread.ident)
         self.task = task
+        self.session = None
         self.error = ""
         self.start = time.perf_counter()
         self.end = self.start
@@ -203,16 +204,14 @@ def report(urls, results, seconds):
 
 def workers(works):
     """Return which processes, threads, ... did *works*, as a text."""
-    tasks = {(work.thread, work.task) for work in works if work.task}
-    sessions = {work.session for work in works if isinstance(work, Page)}
-    counts = {
-        "process": len({work.process for work in works}),
-        "thread": len({work.thread for work in works}),
-        "task": len(tasks),
-        "session": len(sessions),
+    found = {
+        "process": {work.process for work in works},
+        "thread": {work.thread for work in works},
+        "task": {(work.thread, work.task) for work in works if work.task},
+        "session": {work.session for work in works if work.session},
     }
-    return ", ".join(plural(counts[noun], noun) for noun in counts
-                     if counts[noun])
+    return ", ".join(plural(len(found[noun]), noun) for noun in found
+                     if found[noun])
 
 
 def in_flight(works):

@@ -166,9 +166,9 @@ class Chart(unittest.TestCase):
         self.assertEqual(len(row), len(ruler))
 
     def test_equal_times_are_equal_bars(self):
-        pages = [page("T", n * 0.4, n * 0.4 + 0.4 + n / 1000)
-                 for n in range(5)]
-        _, _, *rows = self.chart(pages, 2)
+        # All are printed as 0.40; on this axis, 7 and a half columns.
+        pages = [page("T", 0, 0.396 + n / 1000) for n in range(9)]
+        _, _, *rows = self.chart(pages, 1, axis=1.92)
         self.assertEqual(len({row.count("\u2588") for row in rows}), 1)
 
     def test_later(self):
