@@ -56,7 +56,7 @@ def drip(handler):
     handler.wfile.write(answer("200 OK", "Content-Length: 5"))
     for _ in range(5):
         handler.wfile.write(b".")
-        time.sleep(0.12)
+        time.sleep(0.15)
 
 
 NOTHING = "Content-Length: 0"
