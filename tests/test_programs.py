@@ -145,8 +145,8 @@ class Killed(unittest.TestCase):
 
     def test_while_nobody_answers(self):
         with Server(gate=99) as server:
-            program = start("03_processes", server.urls[0])  # Three are idle.
-            server.wait_for(1)
+            program = start("03_processes", *server.urls)
+            server.wait_for(4)
             program.kill()
             finish(program, timeout=8)  # A page times out after ten.
 
@@ -166,31 +166,32 @@ class Killed(unittest.TestCase):
 class ProcessesThatEnd(unittest.TestCase):
     """Whatever cuts lesson 3 short: an error, status 1, nobody left."""
 
+    def check(self, cause, lesson, *arguments, more=""):
+        """Start processes by each method; see that *cause* is the error."""
+        with contextlib.ExitStack() as stack:
+            programs = []
+            for method in METHODS:
+                env = stack.enter_context(started_by(method, more))
+                programs.append(start(lesson, *arguments, env=env))
+            for program, method in zip(programs, METHODS, strict=True):
+                with self.subTest(method):
+                    status, _, errors = finish(program)
+                    self.assertEqual(status, 1)
+                    self.assertIn(cause, errors.splitlines()[-1])
+
     def test_one_is_killed(self):
         """As by `kill -9`, or by a system that is out of memory."""
         old = "    page = common.Page("
         new = f"    import os; os.kill(os.getpid(), {signal.SIGKILL:d})\n"
-        for method in METHODS:
-            with (
-                self.subTest(method),
-                started_by(method) as env,
-                edited_copy("03_processes", old, new + old) as lesson,
-            ):
-                status, _, errors = finish(start(lesson, env=env))
-                self.assertEqual(status, 1)
-                self.assertIn("BrokenProcessPool", errors.splitlines()[-1])
+        with edited_copy("03_processes", old, new + old) as lesson:
+            self.check("BrokenProcessPool", lesson)
 
     def test_a_pool_that_cannot_start(self):
-        """Too few files may be open. Ctrl-C is heard again afterwards."""
+        """Too few files may be open."""
         few = ("\nimport resource\n"
                "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))")
-        for method in METHODS:
-            with self.subTest(method), started_by(method, few) as env:
-                arguments = ["--workers", "60", "--repeat", "7"]
-                program = start("03_processes", *arguments, env=env)
-                status, _, errors = finish(program)
-                self.assertEqual(status, 1)
-                self.assertIn("Too many open files", errors.splitlines()[-1])
+        arguments = ["--workers", "60", "--repeat", "7"]
+        self.check("Too many open files", "03_processes", *arguments, more=few)
 
     def test_ctrl_c_is_heard_again(self):
         before = signal.getsignal(signal.SIGINT)
@@ -276,10 +277,13 @@ class Places(unittest.TestCase):
     def test_without_docstrings(self):
         """`python -OO` removes them."""
         with Server() as server:
-            for lesson in DOWNLOADING:
-                self.check(lesson, server, flags=["-OO"])
-        program = start("04_asyncio_sleep", "--step", "0", flags=["-OO"])
-        self.assertEqual(finish(program)[::2], (0, ""))
+            programs = [start(lesson, *server.urls, flags=["-OO"])
+                        for lesson in DOWNLOADING]
+            sleep = "04_asyncio_sleep"
+            programs.append(start(sleep, "--step", "0", flags=["-OO"]))
+            for program in programs:
+                with self.subTest(program.args):
+                    self.assertEqual(finish(program)[::2], (0, ""))
 
     def test_blocked_loop(self):
         """asyncio's debug mode names the task that blocks the loop."""
@@ -303,15 +307,20 @@ class Proxies(unittest.TestCase):
 
     def test_live(self):
         """Everything else goes through it, the live sites for one."""
-        for lesson in DOWNLOADING:
-            with self.subTest(lesson), Server() as proxy:
+        sites = {"www.jython.org:443", "realpython.com:443",
+                 "http://olympus.realpython.org/dice"}
+        with contextlib.ExitStack() as stack:
+            programs = []
+            for lesson in DOWNLOADING:
+                proxy = stack.enter_context(Server())
                 names = ("http_proxy", "https_proxy")
                 env = ENVIRONMENT | dict.fromkeys(names, proxy.address)
-                _, output, errors = finish(start(lesson, "--live", env=env))
-                self.assertIn("Downloaded 3 of 9 sites in ", output, errors)
-                sites = {"www.jython.org:443", "realpython.com:443",
-                         "http://olympus.realpython.org/dice"}
-                self.assertEqual({*proxy.seen}, sites)
+                programs.append((start(lesson, "--live", env=env), proxy))
+            for program, proxy in programs:
+                with self.subTest(program.args):
+                    _, output, errors = finish(program)
+                    self.assertIn("Downloaded 3 of 9 sites", output, errors)
+                    self.assertEqual({*proxy.seen}, sites)
 
 
 class TheDefaultRuns(unittest.TestCase):
