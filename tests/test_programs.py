@@ -238,8 +238,8 @@ class InOneProcess(unittest.TestCase):
 class Places(unittest.TestCase):
     """A lesson runs wherever it is started."""
 
-    def check(self, lesson, server, **options):
-        program = start(lesson, *server.urls, **options)
+    def finish_well(self, program):
+        """Return what *program* printed of nine pages that arrived."""
         status, output, errors = finish(program)
         self.assertEqual((status, errors), (0, ""))
         self.assertIn("\nDownloaded 9 sites in ", output)
@@ -247,16 +247,18 @@ class Places(unittest.TestCase):
 
     @POSIX
     def test_start_methods(self):
-        for method in METHODS:
-            with (
-                self.subTest(method),
-                started_by(method) as env,
-                Server(gate=4) as server,
-            ):
-                output = self.check("03_processes", server, env=env,
-                                    flags=STRICT)
-                self.assertIn("4 processes, 4 threads, 4 sessions", output)
-                self.assertIn(f"{method}Process-".lower(), output.lower())
+        with contextlib.ExitStack() as stack:
+            programs = []
+            for method in METHODS:
+                server = stack.enter_context(Server(gate=4))
+                env = stack.enter_context(started_by(method))
+                programs.append(start("03_processes", *server.urls, env=env,
+                                      flags=STRICT))
+            for program, method in zip(programs, METHODS, strict=True):
+                with self.subTest(method):
+                    output = self.finish_well(program)
+                    self.assertIn("4 processes, 4 threads, 4 sess", output)
+                    self.assertIn(f"{method}process-", output.lower())
 
     def test_folder(self):
         """A folder with a space and Hangul in its name; another as current."""
@@ -265,7 +267,9 @@ class Places(unittest.TestCase):
             folder.mkdir()
             for path in ROOT.glob("*.py"):
                 shutil.copy(path, folder)
-            self.check(folder / "03_processes", server, cwd=elsewhere)
+            program = start(folder / "03_processes", *server.urls,
+                            cwd=elsewhere)
+            self.finish_well(program)
 
     def test_standard_library_only(self):
         """Lesson 4 runs where no package is installed."""
