@@ -79,18 +79,20 @@ class CtrlC(unittest.TestCase):
 
     def test_while_nobody_answers(self):
         """In lesson 2, threads would wait for ten seconds: not tried."""
-        for lesson, at_once, method in (
-            ("01_sync", 1, "fork"), ("05_aiohttp", 9, "fork"),
-            *(("03_processes", 4, method) for method in METHODS),
-        ):
-            with (
-                self.subTest(lesson, method=method),
-                Server(gate=99) as server,
-                started_by(method) as env,
+        with contextlib.ExitStack() as stack:
+            started = []
+            for lesson, at_once, method in (
+                ("01_sync", 1, "fork"), ("05_aiohttp", 9, "fork"),
+                *(("03_processes", 4, method) for method in METHODS),
             ):
+                server = stack.enter_context(Server(gate=99))
+                env = stack.enter_context(started_by(method))
                 program = start(lesson, *server.urls, env=env)
-                server.wait_for(at_once)
-                self.press(program)
+                started.append((program, server, at_once, method))
+            for program, server, at_once, method in started:
+                with self.subTest(program.args, method=method):
+                    server.wait_for(at_once)
+                    self.press(program)
 
     def test_in_the_middle(self):
         for program in [*map(start_long, DOWNLOADING)]:
