@@ -27,7 +27,6 @@ Try
 """
 
 import requests
-from urllib3.exceptions import HTTPError  # it may pass through requests
 
 import common
 
@@ -41,7 +40,7 @@ def request_site(url, session):
             body = response.content
     # What a download may raise (all errors of requests are OSErrors). What
     # else is raised is a mistake in this program: it is not caught.
-    except (OSError, ValueError, HTTPError) as error:
+    except (OSError, ValueError) as error:
         page.failed(error)
     else:
         page.arrived(response.status_code, body)

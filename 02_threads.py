@@ -42,7 +42,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import requests
-from urllib3.exceptions import HTTPError  # it may pass through requests
 
 import common
 
@@ -66,7 +65,7 @@ def request_site(url):
             body = response.content
     # What a download may raise (all errors of requests are OSErrors). What
     # else is raised is a mistake in this program: it is not caught.
-    except (OSError, ValueError, HTTPError) as error:
+    except (OSError, ValueError) as error:
         page.failed(error)
     else:
         page.arrived(response.status_code, body)

@@ -80,6 +80,7 @@ FAULTS = {
     "/bad-gzip": (gzipped(b"wrong"),
                   "decod.*gzip|gzip.*decode|content-encoding: gzip"),
     "/round": (moved("/round"), "redirect"),
+    "/to-nowhere": (moved("http://[::1/"), "url"),
     "/to-file": (moved("file:///etc/passwd"), "file:///etc/passwd"),
 }
 
