@@ -5,15 +5,15 @@ asks for the next one. It downloads all pages over one *session*: an object
 that keeps its connection to the site open, and uses it again.
 
 What to look for
-    In the chart, each bar begins where the bar above it ends. Never more
-    than one page is *in flight* (asked for, not there yet). So the waiting
-    adds up: 3 x (0.2 + 0.3 + 0.4) = 2.7 seconds.
+    In the chart, each bar begins where the bar above it ends. At most one
+    page is *in flight* (asked for, not there yet). So the waiting adds up:
+    3 x (0.2 + 0.3 + 0.4) = 2.7 seconds.
 
 Traps
-    - A program can print "Downloaded 9 sites" when nothing arrived: it only
-      has to print how many pages were asked for. So `request_site` returns a
-      Page, the record of what happened to one page, and `common.report`
-      counts the Pages that arrived.
+    - A program that prints the number of its URLs says "Downloaded 9 sites"
+      even if nothing arrived. So here, `request_site` returns a Page, the
+      record of what happened to one page, and `common.report` counts the
+      Pages that arrived.
     - A request without `timeout=` may wait for ever.
 
 Try
@@ -36,10 +36,10 @@ def request_site(url, session):
     page = common.Page(url, session)
     try:
         with session.get(url, timeout=common.TIMEOUT) as response:
-            response.raise_for_status()  # an error, if it is 404, say
+            response.raise_for_status()  # raises an error for a 404
             body = response.content
-    # What a download may raise (all errors of requests are OSErrors). What
-    # else is raised is a mistake in this program: it is not caught.
+    # The errors that a download can cause: those of requests are OSErrors,
+    # and a bad URL may be a ValueError. Any other is a bug: not caught here.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:

@@ -8,32 +8,36 @@ free-threaded Python has no GIL: for waiting, that changes nothing.)
 
 What to look for
     Four staircases in the chart, one for each thread. A thread that is done
-    takes the next page. A page cannot be split: the ninth, of 0.4 seconds,
-    begins when a thread is free for it, 0.5 seconds after the start. So the
-    run takes 0.9 seconds, not 2.7 / 4.
+    takes the next page. A page cannot be split between threads. The ninth
+    page, of 0.4 seconds, begins when a thread is free: when its first two
+    pages, 0.2 + 0.3 seconds, are done. So the run takes 0.9 seconds, not
+    2.7 / 4.
 
 Traps
-    - An exception in a thread waits until somebody asks for the result. Had
-      we written `executor.map(request_site, urls)` and not read its results,
-      no error would be seen.
-    - `requests` does not promise that threads may share a session. What is
-      stored in a `threading.local()`, each thread has for itself. Data that
-      several threads change needs a `threading.Lock`; here there is none, as
-      only the main thread shows and collects.
+    - An exception in a thread is kept until somebody asks for the result.
+      `executor.map(request_site, urls)` alone, with its results never read,
+      would hide every error.
+    - `requests` does not promise that threads may share a session. Each
+      thread has its own copy of what is stored in a `threading.local()`.
+    - Data that several threads change needs a `threading.Lock`. There is none
+      here: only the main thread prints, and only it appends to `pages`.
     - A thread cannot be stopped. After Ctrl-C, the program ends when the
       pages in flight (asked for, not there yet) have arrived or timed out.
 
 Try
     python 02_threads.py --workers 9
         A thread for each page: 0.4 seconds, the slowest page alone. More
-        threads would gain nothing. Each costs memory, and the site work.
+        would gain nothing: the pool makes no more threads than pages. Each
+        thread uses memory, and gives the site more to do at once.
     python 02_threads.py --workers 1
         One thread is lesson 1 again: 2.7 seconds.
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
-    Above `return page`, write `sum(range(20_000_000))`
-        Now each page is followed by half a second of computing. The threads
-        compute in turn, as one holds the GIL. Compare it with lesson 3.
+    Above `page.arrived(response.status_code, body)`, write
+    `sum(range(20_000_000))`
+        Each page now needs some computing, too. The bars grow much longer:
+        the threads compute in turn, because only one can hold the GIL. Do
+        the same in lesson 3, and compare.
     Change `submit(request_site, url)` to `submit(request_site)`
         A mistake. `result()` raises the TypeError, so it is seen at once.
 """
@@ -61,10 +65,10 @@ def request_site(url):
     page = common.Page(url, session)
     try:
         with session.get(url, timeout=common.TIMEOUT) as response:
-            response.raise_for_status()  # an error, if it is 404, say
+            response.raise_for_status()  # raises an error for a 404
             body = response.content
-    # What a download may raise (all errors of requests are OSErrors). What
-    # else is raised is a mistake in this program: it is not caught.
+    # The errors that a download can cause: those of requests are OSErrors,
+    # and a bad URL may be a ValueError. Any other is a bug: not caught here.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -87,7 +91,8 @@ def request_all_sites(urls, workers):
             common.show(page)
             pages.append(page)
     finally:
-        # Not `with`: after Ctrl-C, it would wait for every page left.
+        # Not `with`: a thread cannot be ended, so after Ctrl-C, `with` would
+        # wait for every page that is left.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -7,9 +7,10 @@ their work from one queue. What goes to a process or comes back is *pickled*:
 made into bytes, sent, and made into an object again.
 
 What to look for
-    The chart of lesson 2, but the bars begin later, when the processes have
-    started. For waiting, processes gain nothing over threads. For computing
-    they do: several can run Python at once, as far as there are cores.
+    The chart of lesson 2. Where processes start slowly, on Windows and on
+    macOS, the bars begin later. For waiting, processes gain nothing over
+    threads. For computing they do: as many can compute at once as there are
+    cores.
 
 Traps
     - A global variable is not shared: each process has its own. The pool
@@ -17,7 +18,9 @@ Traps
       that each process makes one session and keeps it.
     - A new process may import this file. It does on Windows, on macOS, and
       on Linux from Python 3.14 on. Without the `if` at the end, each would
-      run the lesson again.
+      start the lesson again, and Python ends that with a RuntimeError.
+    - An exception in a process is kept until somebody asks for the result,
+      as in lesson 2.
     - What a process prints may not reach a notebook. So each returns its
       Page, and the main process prints it.
     - `multiprocessing.Pool`, the older pool, waits for ever if one of its
@@ -25,16 +28,18 @@ Traps
 
 Try
     python 03_processes.py --workers 9
-        A process for each page: 0.4 seconds, and the start of the nine.
-        There are never more processes than pages.
+        A process for each page: 0.4 seconds, plus the time to start nine
+        processes. More would gain nothing: there are never more processes
+        than pages. (Windows allows 61 at most.)
     python 03_processes.py --workers 1
-        One process is lesson 1 again, and its start.
+        One process is lesson 1 again, plus the time to start it.
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
-    Above `return page`, write `sum(range(20_000_000))`
-        Now each page is followed by half a second of computing. Where there
-        are several cores, several processes compute at once, and lesson 3
-        takes less time than lesson 2. On one core it does not.
+    Above `page.arrived(response.status_code, body)`, write
+    `sum(range(20_000_000))`
+        Each page now needs some computing, too. With several cores, several
+        processes compute at once, and lesson 3 takes less time than lesson
+        2. With one core it does not.
 """
 
 import multiprocessing
@@ -57,13 +62,13 @@ def start_worker():
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
     process = multiprocessing.current_process().name
-    page = common.Page(url, session, process=process)
+    page = common.Page(url, session, process=process)  # named in the chart
     try:
         with session.get(url, timeout=common.TIMEOUT) as response:
-            response.raise_for_status()  # an error, if it is 404, say
+            response.raise_for_status()  # raises an error for a 404
             body = response.content
-    # What a download may raise (all errors of requests are OSErrors). What
-    # else is raised is a mistake in this program: it is not caught.
+    # The errors that a download can cause: those of requests are OSErrors,
+    # and a bad URL may be a ValueError. Any other is a bug: not caught here.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -78,7 +83,7 @@ def request_all_sites(urls, workers):
     workers = max(1, min(workers, len(urls)))  # no more than there are pages
     with (
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        common.no_process_left(),  # else, `with` waits for every page left
+        common.no_process_left(),  # after an error, so that `with` can end
     ):
         with common.ctrl_c_ignored():  # here, the processes start
             # `submit` puts a call in the pool's queue. At once, it returns
@@ -94,7 +99,7 @@ def request_all_sites(urls, workers):
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
-    most = common.MOST_PROCESSES  # Windows has a limit
+    most = common.MOST_PROCESSES  # on Windows, 61
     options = common.parse(__doc__, arguments, workers=4, most=most)
     with common.sites(options) as urls:
         # `timed` adds the seconds to what request_all_sites returns.

@@ -3,14 +3,14 @@
 A call of an `async def` function makes a *coroutine*: work not yet begun.
 A *task* runs a coroutine on the *event loop*, which is one thread that goes
 from task to task. At an `await` that really has to wait, the task stops, and
-the loop turns to another task. An `await` of what is ready does not switch.
+the loop turns to another task. If the result is ready, the task goes on.
 
 What to look for
     Three pieces of work, of 3, 2 and 1 steps of a second. First one after
     another: 6 seconds. Then as three tasks, whose lines alternate: 3
-    seconds, the longest alone. "is calculating..." is the wording only: a
-    calculation here sleeps, as a download mostly waits. Real computing has
-    nothing to wait for, so on an event loop it would still take all 6.
+    seconds, the longest alone. "Calculating" is only a label: each step
+    sleeps, as a download mostly waits. Real computing has nothing to wait
+    for, so an event loop would not make it any faster.
 
 Traps
     - `time.sleep` in a coroutine stops the loop, and so all tasks.
@@ -28,8 +28,10 @@ Try
     Change `await asyncio.sleep(step)` to `asyncio.sleep(step)`
         Nothing waits. The work is over at once, and Python warns that a
         coroutine was never awaited.
-    Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`
-        Real computing. The lines no longer alternate, and nothing is gained.
+    Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`, and
+    `time.sleep(step)` above it as well
+        Real computing. The lines no longer alternate, and both halves take
+        the same time.
 """
 
 import asyncio
@@ -86,12 +88,12 @@ def main(arguments=()):
     common.say("One after another (a calculation here only sleeps)")
     works, first = process_sync(step)  # `timed` adds the seconds
     common.say(f">>> total seconds: {first:.2f}")
-    common.chart(works, first, "work", axis=first)
+    common.chart(works, first, "job", axis=first)
     common.say("\nTogether, a task for each (they only sleep, too)")
     works, second = asyncio.run(process_async(step))
     common.say(f">>> total seconds: {second:.2f}")
-    common.say(f"{common.workers(works)} did the work")
-    common.chart(works, second, "work", axis=first)
+    common.say(f"The work was done by {common.workers(works)}")
+    common.chart(works, second, "job", axis=first)  # on the same scale
     return 0
 
 

@@ -58,19 +58,19 @@ def timed(function):
     """Decorate *function*, which then returns a pair: its result, its seconds.
 
     For an `async def`, these are the seconds of the `await`, not of the call.
-    A call begins a new run: `show` calls its first session A again.
+    A call begins a new run: `show` calls its first session S1 again.
     """
 
     @functools.wraps(function)
     def timed_function(*args, **kwargs):
-        session_letters.clear()
+        run_sessions.clear()
         start = time.perf_counter()
         result = function(*args, **kwargs)
         return result, time.perf_counter() - start
 
     @functools.wraps(function)
     async def timed_coroutine(*args, **kwargs):
-        session_letters.clear()
+        run_sessions.clear()
         start = time.perf_counter()
         result = await function(*args, **kwargs)
         return result, time.perf_counter() - start
@@ -161,19 +161,17 @@ BAR_LINE = "{:<22} {:<10} {:>7} {}"  # of a page in the chart
 WIDTH = 36  # columns for the bars
 ROWS = 20  # the most bars
 
-#: The letter of each session in this run, in the order in which they appear.
-session_letters = {}
+#: The number of each session in this run, in the order in which they appear.
+run_sessions = {}
 
 
 def show(page):
     """Print the line of *page*, a Page that arrived or failed."""
-    number = session_letters.setdefault(page.session, len(session_letters))
-    # Letters, as a number might be taken for the number of a worker.
-    letter = chr(ord("A") + number % 26) + str(number // 26 or "")
-    told = page.size, page.status, printable(page.name)
+    number = run_sessions.setdefault(page.session, len(run_sessions) + 1)
+    columns = page.size, page.status, printable(page.name)
     if page.error:
-        told = "", "FAILED", f"{page.error}  {printable(page.name)}"
-    say(LINE.format(page.worker[:22], letter, *told))
+        columns = "", "FAILED", f"{page.error}  {printable(page.name)}"
+    say(LINE.format(page.worker[:22], f"S{number}", *columns))
 
 
 def report(urls, results, seconds):
@@ -195,7 +193,7 @@ def report(urls, results, seconds):
         missing = plural(len(urls) - len(results), "page")
         say(f"What became of {missing} is not known: no result came back")
     if pages:
-        say(f"{workers(pages)} carried the pages")
+        say(f"The work was done by {workers(pages)}")
         say("Most pages seen in flight at once (asked for, not there yet): "
             f"{in_flight(pages)}")
         chart(pages, seconds)
@@ -203,7 +201,7 @@ def report(urls, results, seconds):
 
 
 def workers(works):
-    """Return which processes, threads, ... did *works*, as a text."""
+    """Return how many processes, threads, ... did *works*, as a text."""
     found = {
         "process": {work.process for work in works},
         "thread": {work.thread for work in works},
@@ -219,6 +217,7 @@ def in_flight(works):
     changes = [(work.start, 1) for work in works]
     changes += [(work.end, -1) for work in works]
     now = most = 0
+    # Sorted: at equal times, the -1 of an end comes before the 1 of a start.
     for _, change in sorted(changes):
         now += change
         most = max(most, now)
@@ -228,8 +227,8 @@ def in_flight(works):
 def chart(works, seconds, noun="page", axis=0):
     """Draw a bar for each of *works*, whose run took *seconds*.
 
-    The axis is *axis* seconds long, or more: there is room for all bars end
-    to end. Of many works, the first are drawn, and the axis is the run.
+    It is *axis* seconds wide, by default as wide as all bars end to end. If
+    there are more than ROWS, it shows the first, and is as wide as the run.
     """
     in_turn = sum(work.end - work.start for work in works)
     began = max(work.end for work in works) - seconds
@@ -239,8 +238,8 @@ def chart(works, seconds, noun="page", axis=0):
         axis = max(seconds, 1e-6)
         which = f"the first {ROWS} of {len(works)} {noun}s"
     say(f"\nA bar for {which}, from its start to its end. The run took "
-        f"{seconds:.2f} s;\nall {len(works)} {noun}s, end to end, are "
-        f"{in_turn:.2f} s. The axis is {axis:.2f} s long.")
+        f"{seconds:.2f} s;\nthe times of all {len(works)} {noun}s add up to "
+        f"{in_turn:.2f} s. The chart is {axis:.2f} s wide.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(WIDTH - 3)
     say(BAR_LINE.format("worker", noun, "seconds", ruler))
     rows = sorted(works, key=lambda work: work.start)[:ROWS]
@@ -269,7 +268,7 @@ def printable(text):
 
 
 def say(text):
-    """Print *text* at once; what the console cannot show becomes plainer."""
+    """Print *text* at once; escape what the console cannot show."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     print(text.replace(r"\u2588", "#"), flush=True)
@@ -281,8 +280,8 @@ def say(text):
 def run(main):
     """Run *main* with the command line; exit with the status it returns.
 
-    Ctrl-C ends the program with one line, and 130. If nobody reads on what
-    it prints (`| head`), it ends quietly, with 1.
+    Ctrl-C ends the program with one line, and 130. If its output is closed
+    early (by `| head`), it ends quietly, with 1.
     """
     if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit("Python 3.11 or later is needed.")
@@ -296,7 +295,7 @@ def run(main):
         _, others = ExceptionGroup("", [error]).split(BrokenPipeError)
         if others:
             raise
-        # At its end, Python prints what is left: let it go nowhere.
+        # At its end, Python writes what is left: send it to nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     sys.exit(status)
@@ -455,7 +454,7 @@ def practice_site():
             address = site.stdout.readline().decode().rpartition("/")[0]
             if not address:
                 sys.exit("No practice site: `python common.py` tells why.")
-            # No proxy shall come between a lesson and this machine.
+            # Do not use a proxy for this machine.
             os.environ["no_proxy"] = "127.0.0.1"
             waits = [f"{path} {PAGES[path][0]} s" for path in PAGES]
             say("The practice site waits on purpose before it answers, as a "

@@ -129,8 +129,7 @@ def run_here(name, plain, arguments, method):
         function(arguments)
         seconds = time.perf_counter() - start
         cpu = processor_seconds() - before
-    told = output.getvalue().partition(" carried ")[0].rpartition("\n")[2]
-    threads = re.search(r"(\d+) thread", told)
+    threads = re.search(r"done by .* (\d+) thread", output.getvalue())
     threads = int(threads[1]) if threads else 0
     return Figures(seconds, cpu, memory(), threads=threads)
 

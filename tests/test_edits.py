@@ -15,9 +15,9 @@ COMMANDS = {
     "01_sync.py --repeat 2": ("Downloaded 18 sites", 1),
     "01_sync.py http://127.0.0.1:1/": ("FAILED.*Downloaded 0 of 1 site ", 0),
     "02_threads.py --workers 9": ("1 process, 9 threads, 9 sessions", 9),
-    "02_threads.py --workers 1": ("1 process, 1 thread, 1 session ", 1),
+    "02_threads.py --workers 1": ("1 process, 1 thread, 1 session\n", 1),
     "03_processes.py --workers 9": ("9 processes, 9 threads, 9 sessions", 9),
-    "03_processes.py --workers 1": ("1 process, 1 thread, 1 session ", 1),
+    "03_processes.py --workers 1": ("1 process, 1 thread, 1 session\n", 1),
     "04_asyncio_sleep.py --step 0.1": ("total seconds: 0.*seconds: 0", 0),
     "05_aiohttp.py --limit 4": ("9 tasks, 1 session.*yet.: 4\n", 4),
     "05_aiohttp.py --repeat 10": ("Downloaded 90 sites.*yet.: 90\n", 90),
@@ -110,9 +110,9 @@ class Suggestions(unittest.TestCase):
         """The same edit in 02 and 03: computing after each page."""
         for lesson in ("02_threads", "03_processes"):
             text = load(lesson).__doc__
-            self.assertIn(f"Above `return page`, write `{SUM}`", text)
-            new = "    sum(range(20))\n    return page\n\n\n@common.timed"
-            change = ("    return page\n\n\n@common.timed", new)
+            line = "page.arrived(response.status_code, body)"
+            self.assertIn(f"Above `{line}`, write\n    `{SUM}`", text)
+            change = line, f"sum(range(20))\n        {line}"
             with self.subTest(lesson), Server(gate=4) as server:
                 output = attempt(edited(lesson, change), *server.urls)
                 self.assertIn("Downloaded 9 sites", output)
@@ -148,6 +148,15 @@ class OwnEdits(unittest.TestCase):
         told = r"Downloaded 9 sites.*9 tasks, 1 session.*yet.: 9\n"
         self.check(told, 9, "05_aiohttp", body)
 
+    def test_requests_block_the_event_loop(self):
+        told = r"Downloaded 9 sites.*9 tasks, 1 session\n.*yet.: 1\n"
+        self.check(told, 1, "05_aiohttp",
+                   ("import asyncio\n", "import asyncio, requests\n"),
+                   ("async with session.get(url, timeout=TIMEOUT)",
+                    "with requests.get(url)"),
+                   ("await response.read()", "response.content"),
+                   ("response.status,", "response.status_code,"))
+
     def test_map(self):
         read = "as_completed(futures)", "executor.map(request_site, urls)"
         told = r"Downloaded 9 sites.*4 threads, 4 sessions.*yet.: 4\n"
@@ -155,7 +164,7 @@ class OwnEdits(unittest.TestCase):
                    ("future.result()", "future"))
 
     def test_one_session_for_all_threads(self):
-        told = r"Downloaded 9 sites.*4 threads, 1 session .*yet.: 4\n"
+        told = r"Downloaded 9 sites.*4 threads, 1 session\n.*yet.: 4\n"
         self.check(told, 4, "02_threads",
                    ("session = get_session()", "session = SHARED"),
                    ("thread_local =", "SHARED = requests.Session()\nold ="))

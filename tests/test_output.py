@@ -102,21 +102,21 @@ class Report(unittest.TestCase):
         pages[-1].process += 1
         pages[-1].thread = (pages[-1].process, pages[-1].thread[1])
         pages[0].task = "Task-1"
-        told = "2 processes, 2 threads, 1 task, 60 sessions carried the pages"
+        told = "done by 2 processes, 2 threads, 1 task, 60 sessions\n"
         output = self.check(pages, 61, 0, told)
-        letters = re.findall(r"^P +(\w+) +0 ", output, re.M)
-        self.assertEqual(letters[-1], letters[0])
-        self.assertEqual(len(set(letters)), 60)
+        numbers = re.findall(r"^P +S(\d+) +0 ", output, re.M)
+        self.assertEqual(numbers[-1], numbers[0])
+        self.assertEqual(len(set(numbers)), 60)
 
-    def test_letters_begin_again(self):
-        """A second run has sessions from A on, though nothing else ended."""
+    def test_sessions_begin_again(self):
+        """A second run has sessions from S1 on, though nothing else ended."""
 
         @common.timed
         def second_run():
             common.show(page("P", 0, 1, session=Session()))
 
         printed(common.show, page("P", 0, 1, session=Session()))
-        self.assertRegex(printed(second_run), "^P +A ")
+        self.assertRegex(printed(second_run), "^P +S1 ")
 
     def test_page(self):
         """It keeps no session alive, and can be sent to another process."""
@@ -140,7 +140,7 @@ class Chart(unittest.TestCase):
     def chart(self, pages, seconds, **options):
         """Return the lines of a chart: its words, its ruler, its bars."""
         lines = printed(lambda: common.chart(pages, seconds, **options))
-        words, rows = lines[1:].split("long.\n")
+        words, rows = lines[1:].split("wide.\n")
         return words, *rows.splitlines()
 
     def test_worker_by_worker(self):
@@ -156,8 +156,8 @@ class Chart(unittest.TestCase):
     def test_scale(self):
         """There is room for all bars, end to end; the words tell how long."""
         words, ruler, *rows = self.chart([page("T", 0, 1)] * 4, 1)
-        self.assertIn("The run took 1.00 s;\nall 4 pages, end to end, are "
-                      "4.00 s. The axis is 4.00 s", words)
+        self.assertIn("The run took 1.00 s;\nthe times of all 4 pages add up "
+                      "to 4.00 s. The chart is 4.00 s", words)
         self.assertTrue(ruler.endswith(" 4.00 s"))
         self.assertEqual([row.count("\u2588") for row in rows], [9] * 4)
         *_, row = self.chart([page("T", 1, 5)], 5)  # It began after a second.
@@ -187,7 +187,7 @@ class Chart(unittest.TestCase):
         words, _, *rows = self.chart(pages, 25)
         self.assertEqual(len(rows), 20)
         self.assertIn("the first 20 of 24 pages", words)
-        self.assertIn("end to end, are 48.00 s. The axis is 25.00 s", words)
+        self.assertIn("add up to 48.00 s. The chart is 25.00 s", words)
 
 
 class Console(unittest.TestCase):

@@ -355,7 +355,7 @@ class TheDefaultRuns(unittest.TestCase):
                 rows = [" ".join(row) for row in re.findall(told, output)]
                 self.assertEqual(sorted(rows), sorted(pages))
                 self.assertIn("/jython 0.2 s, /dice 0.3 s, /realp", output)
-                axis = float(re.search(r"axis is (\d+\.\d\d) s", output)[1])
+                axis = float(re.search(r"chart is (\d+\.\d\d) s", output)[1])
                 bars = re.findall(r" (\d\.\d\d) +(\u2588+)\n", output)
                 self.assertEqual(len(bars), 9)
                 for took, bar in bars:
@@ -366,7 +366,7 @@ class TheDefaultRuns(unittest.TestCase):
         output = DEFAULTS["04_asyncio_sleep"][1]
         totals = re.findall(r"total seconds: (\d)", output)
         self.assertEqual(totals, ["6", "3"])
-        self.assertIn("1 process, 1 thread, 3 tasks did the work", output)
+        self.assertIn("done by 1 process, 1 thread, 3 tasks\n", output)
         bars = re.findall(r" (\d)\.\d\d +(\u2588+)\n", output)
         self.assertEqual(len(bars), 6)
         for seconds, bar in bars:
