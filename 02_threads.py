@@ -23,6 +23,7 @@ Traps
       here: only the main thread prints, and only it appends to `pages`.
     - A thread cannot be stopped. After Ctrl-C, the program ends when the
       pages in flight (asked for, not there yet) have arrived or timed out.
+      A second Ctrl-C ends it at once, with a traceback.
 
 Try
     python 02_threads.py --workers 9

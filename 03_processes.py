@@ -1,6 +1,6 @@
 """A pool of processes, with a session for each process.
 
-A process is a program that runs: here, each is a Python of its own, with its
+A process is a running program. Here, each is a Python of its own, with its
 own memory and its own GIL (the lock that lets only one thread run Python code
 at a time). A *pool* is a fixed number of *workers*, here processes, that take
 their work from one queue. What goes to a process or comes back is *pickled*:
@@ -8,9 +8,9 @@ made into bytes, sent, and made into an object again.
 
 What to look for
     The chart of lesson 2. Where processes start slowly, on Windows and on
-    macOS, the bars begin later. For waiting, processes gain nothing over
-    threads. For computing they do: as many can compute at once as there are
-    cores.
+    macOS, the bars begin later. In each process, one thread does the work.
+    For waiting, processes gain nothing over threads. For computing they do:
+    as many can compute at once as there are cores.
 
 Traps
     - A global variable is not shared: each process has its own. The pool
@@ -56,7 +56,7 @@ def start_worker():
     """Prepare this process, a worker of the pool: make its session."""
     global session
     session = requests.Session()
-    common.stay_with_parent()  # Ctrl-C is the parent's; end when it ends
+    common.stay_with_parent()  # leave Ctrl-C to it, and end when it ends
 
 
 def request_site(url):
@@ -80,7 +80,7 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; return their Pages as they finished."""
     pages = []
-    workers = max(1, min(workers, len(urls)))  # no more than there are pages
+    workers = min(workers, len(urls) or 1)  # no more than there are pages
     with (
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
         common.no_process_left(),  # after an error, so that `with` can end

@@ -6,17 +6,18 @@ from task to task. At an `await` that really has to wait, the task stops, and
 the loop turns to another task. If the result is ready, the task goes on.
 
 What to look for
-    Three pieces of work, of 3, 2 and 1 steps of a second. First one after
-    another: 6 seconds. Then as three tasks, whose lines alternate: 3
-    seconds, the longest alone. "Calculating" is only a label: each step
-    sleeps, as a download mostly waits. Real computing has nothing to wait
-    for, so an event loop would not make it any faster.
+    Three pieces of work, of 3, 2 and 1 steps. Each step takes a second.
+    First one after another: 6 seconds. Then as three tasks, whose lines
+    alternate: 3 seconds, the longest alone. "Calculating" is only a label:
+    each step sleeps, as a download mostly waits. Real computing has nothing
+    to wait for, so an event loop would not make it any faster.
 
 Traps
     - `time.sleep` in a coroutine stops the loop, and so all tasks.
     - Older texts hand coroutines to `asyncio.wait`: a TypeError since Python
-      3.11. A TaskGroup makes the tasks, and waits until all have ended. If
-      one raises an exception, it cancels the others.
+      3.11. A TaskGroup makes the tasks, and waits until all have ended. If a
+      task raises an exception, the group cancels the others, and raises an
+      ExceptionGroup that holds it.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one runs
       already: there, `await process_async(1)` takes its place.
 
@@ -92,7 +93,7 @@ def main(arguments=()):
     common.say("\nTogether, a task for each (they only sleep, too)")
     works, second = asyncio.run(process_async(step))
     common.say(f">>> total seconds: {second:.2f}")
-    common.say(f"The work was done by {common.workers(works)}")
+    common.say(f"The work was done by {common.who_worked(works)}")
     common.chart(works, second, "job", axis=first)  # on the same scale
     return 0
 

@@ -3,8 +3,9 @@
 This is the event loop of lesson 4, with the network: one thread that goes
 from task to task. A *task* runs a *coroutine* (what a call of an `async def`
 function makes). At an `await` that has to wait, the loop turns to another
-task. `requests` would *block* the loop: nothing else runs while it waits.
-aiohttp is made to be awaited. All tasks run in one thread, so they can share
+task. `requests` would *block* the loop: while it waits, no other task runs.
+aiohttp is made to be awaited. (`await asyncio.to_thread(...)` runs a function
+that blocks in another thread.) All tasks run in one thread, so they can share
 one session, an object that keeps connections open and uses them again.
 
 What to look for
@@ -15,7 +16,7 @@ What to look for
 
 Traps
     - `gather` makes a task of each coroutine, and waits for all of them. It
-      raises the first exception, and leaves the other tasks running. With
+      raises the first exception, and does not cancel the others. With
       `return_exceptions=True` it returns exceptions as if they were results,
       and a bug looks like a quick success. A learner's notebook, with two
       arguments in the wrong order, printed so: "Downloaded 9 sites in 0.003
@@ -77,7 +78,10 @@ async def show_site(url, session, semaphore):
 
 @common.timed
 async def request_all_sites(urls, limit):
-    """Download *urls*, a list; return their Pages in the order of *urls*."""
+    """Download *urls*, a list, at most *limit* (1 or more) at once.
+
+    Return their Pages, in the order of *urls*.
+    """
     semaphore = asyncio.Semaphore(limit)
     # By itself, aiohttp allows 100 connections at once. 0 means no limit: a
     # page shall wait at the semaphore, before its time begins.

@@ -89,7 +89,7 @@ new_number = itertools.count()
 
 
 def session_number(session):
-    """Return the number of *session* in this process, never given twice."""
+    """Return the number of *session*; no two of a process share one."""
     try:
         return session_numbers.setdefault(session, next(new_number))
     except TypeError:  # Not a session: a str, say, after a mistake.
@@ -186,6 +186,7 @@ def report(urls, results, seconds):
     if downloaded != len(urls):
         sites = f"{downloaded} of {sites}"
     say(f"\nDownloaded {sites} in {seconds:.2f} seconds")
+    # These two do not happen, until somebody edits a lesson.
     for other in results:
         if not isinstance(other, Page):
             say(printable(f"No Page, but {type(other).__name__}: {other}"))
@@ -193,14 +194,14 @@ def report(urls, results, seconds):
         missing = plural(len(urls) - len(results), "page")
         say(f"What became of {missing} is not known: no result came back")
     if pages:
-        say(f"The work was done by {workers(pages)}")
+        say(f"The work was done by {who_worked(pages)}")
         say("Most pages seen in flight at once (asked for, not there yet): "
             f"{in_flight(pages)}")
         chart(pages, seconds)
     return 0 if downloaded == len(urls) else 1
 
 
-def workers(works):
+def who_worked(works):
     """Return how many processes, threads, ... did *works*, as a text."""
     found = {
         "process": {work.process for work in works},
@@ -234,11 +235,12 @@ def chart(works, seconds, noun="page", axis=0):
     began = max(work.end for work in works) - seconds
     axis = max(axis or in_turn, seconds, 1e-6)
     which = f"each {noun}"
+    count = plural(len(works), noun)
     if len(works) > ROWS:
         axis = max(seconds, 1e-6)
-        which = f"the first {ROWS} of {len(works)} {noun}s"
+        which = f"the first {ROWS} of {count}"
     say(f"\nA bar for {which}, from its start to its end. The run took "
-        f"{seconds:.2f} s;\nthe times of all {len(works)} {noun}s add up to "
+        f"{seconds:.2f} s;\nthe times of all, {count}, add up to "
         f"{in_turn:.2f} s. The chart is {axis:.2f} s wide.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(WIDTH - 3)
     say(BAR_LINE.format("worker", noun, "seconds", ruler))
@@ -281,7 +283,7 @@ def run(main):
     """Run *main* with the command line; exit with the status it returns.
 
     Ctrl-C ends the program with one line, and 130. If its output is closed
-    early (by `| head`), it ends quietly, with 1.
+    early (by `| head`, not on Windows), it ends quietly, with 1.
     """
     if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit("Python 3.11 or later is needed.")
@@ -415,8 +417,8 @@ def stay_with_parent():
 class PracticeHandler(BaseHTTPRequestHandler):
     """Answers each path of PAGES after its delay."""
 
-    protocol_version = "HTTP/1.1"  # A connection stays open for more pages.
-    disable_nagle_algorithm = True  # Else a body waits 40 ms for its headers.
+    protocol_version = "HTTP/1.1"  # A connection is kept for more pages.
+    disable_nagle_algorithm = True  # Otherwise, a page takes 40 ms more.
 
     def do_GET(self):
         delay, body = PAGES.get(self.path, (0, b""))
@@ -428,9 +430,9 @@ class PracticeHandler(BaseHTTPRequestHandler):
 
 
 class PracticeServer(socketserver.ThreadingTCPServer):
-    """A thread for each connection. (HTTPServer looks up its own name.)"""
+    """The server: it makes a thread for each connection."""
 
-    request_queue_size = 1024  # With 5, the default, some wait for a second.
+    request_queue_size = 1024  # The default of 5 makes others wait 1 s.
     daemon_threads = True
 
 

@@ -156,8 +156,8 @@ class Chart(unittest.TestCase):
     def test_scale(self):
         """There is room for all bars, end to end; the words tell how long."""
         words, ruler, *rows = self.chart([page("T", 0, 1)] * 4, 1)
-        self.assertIn("The run took 1.00 s;\nthe times of all 4 pages add up "
-                      "to 4.00 s. The chart is 4.00 s", words)
+        self.assertIn("The run took 1.00 s;\nthe times of all, 4 pages, add "
+                      "up to 4.00 s. The chart is 4.00 s", words)
         self.assertTrue(ruler.endswith(" 4.00 s"))
         self.assertEqual([row.count("\u2588") for row in rows], [9] * 4)
         *_, row = self.chart([page("T", 1, 5)], 5)  # It began after a second.
