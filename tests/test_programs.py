@@ -112,7 +112,7 @@ class CtrlC(unittest.TestCase):
     def test_asyncio_sleep(self):
         """In either half, though the first one never awaits."""
         first = start("04_asyncio_sleep")
-        second = start("04_asyncio_sleep", "--step", "0.2")
+        second = start("04_asyncio_sleep", "--step", "0.1")
         while "One -> 1" not in first.stdout.readline():
             pass
         self.press(first, too_late="Two")
@@ -293,9 +293,9 @@ class Places(unittest.TestCase):
 
     def test_blocked_loop(self):
         """asyncio's debug mode names the task that blocks the loop."""
-        edit = "04_asyncio_sleep", "await asyncio.sleep(", "time.sleep("
-        with edited_copy(*edit) as lesson:
-            program = start(lesson, "--step", "0.11", flags=["-X", "dev"])
+        old, new = "await asyncio.sleep(step)", "time.sleep(0.11)"
+        with edited_copy("04_asyncio_sleep", old, new) as lesson:
+            program = start(lesson, "--step", "0", flags=["-X", "dev"])
             errors = finish(program)[2]
             self.assertRegex(errors, r"Task.*calculate_async.* took 0\.\d+ s")
 
