@@ -103,8 +103,13 @@ class CtrlC(unittest.TestCase):
 
     def test_while_a_pool_starts(self):
         """Its processes never hear of it, not even at first."""
-        press = ("\nimport os, signal, sys\nif '--multiprocessing-fork' in "
-                 "sys.orig_argv: os.killpg(0, signal.SIGINT)")
+        press = (
+            "\nimport os, signal, sys"
+            "\nif '--multiprocessing-fork' in sys.orig_argv:"
+            "\n    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:"
+            "\n        sys.stderr.write('It hears Ctrl-C.')"
+            "\n    os.killpg(0, signal.SIGINT)"
+        )
         with started_by("spawn", press) as env:
             status, _, errors = finish(start("03_processes", env=env))
         self.assertEqual((status, errors), (130, ""))
