@@ -234,14 +234,14 @@ def chart(works, seconds, noun="page", axis=0):
     in_turn = sum(work.end - work.start for work in works)
     began = max(work.end for work in works) - seconds
     axis = max(axis or in_turn, seconds, 1e-6)
-    which = f"each {noun}"
     count = plural(len(works), noun)
+    which = f"each {noun}, from its start to its end"
     if len(works) > ROWS:
         axis = max(seconds, 1e-6)
         which = f"the first {ROWS} of {count}"
-    say(f"\nA bar for {which}, from its start to its end. The run took "
-        f"{seconds:.2f} s;\nthe times of all, {count}, add up to "
-        f"{in_turn:.2f} s. The chart is {axis:.2f} s wide.")
+    say(f"\nA bar for {which}. The chart is {axis:.2f} s wide.")
+    say(f"The run took {seconds:.2f} s. The times of {count} add up to "
+        f"{in_turn:.2f} s.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(WIDTH - 3)
     say(BAR_LINE.format("worker", noun, "seconds", ruler))
     rows = sorted(works, key=lambda work: work.start)[:ROWS]
