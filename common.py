@@ -321,7 +321,7 @@ def parse(doc, arguments, most=MOST, **own):
     for name, default in own.items():
         parser.add_argument(f"--{name}", type=number(int, 1, most),
                             default=default, metavar="N",
-                            help=f"N pages at once (default: {default})")
+                            help=f"at most N at once (default: {default})")
     return parser.parse_args(arguments)
 
 
@@ -329,7 +329,7 @@ def parse_step(doc, arguments):
     """Return the seconds of lesson 4's `--step`, a float; else as `parse`."""
     parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
     parser.add_argument("--step", type=number(float, 0, 60), default=1,
-                        metavar="SECONDS", help="of one calculation")
+                        metavar="SECONDS", help="length of one step")
     return parser.parse_args(arguments).step
 
 
@@ -356,7 +356,7 @@ def sites(options):
     urls = LIVE_URLS if options.live else options.urls
     source = contextlib.nullcontext(urls) if urls else practice_site()
     with source as urls:
-        say("\nThe pages, in the order in which they finish:")
+        say("The pages, as they finish:")
         say(LINE.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
 
@@ -460,7 +460,7 @@ def practice_site():
             os.environ["no_proxy"] = "127.0.0.1"
             waits = [f"{path} {PAGES[path][0]} s" for path in PAGES]
             say("The practice site waits on purpose before it answers, as a "
-                "site far away would:\n" + ", ".join(waits))
+                "site far away would:\n" + ", ".join(waits) + "\n")
             yield [address + path for path in PAGES] * 3
         finally:
             os.environ.pop("no_proxy", None)
