@@ -17,10 +17,11 @@ Traps
     - An exception in a thread is kept until somebody asks for the result.
       `executor.map(request_site, urls)` alone, with its results never read,
       would hide every error.
-    - `requests` does not promise that threads may share a session. Each
-      thread has its own copy of what is stored in a `threading.local()`.
-    - Data that several threads change needs a `threading.Lock`. There is none
-      here: only the main thread prints, and only it appends to `pages`.
+    - `requests` does not promise that threads may share a session. What a
+      thread stores in a `threading.local()`, only that thread can see.
+    - Data that several threads change needs a `threading.Lock`. None is
+      needed in this file: only the main thread prints, and only it appends
+      to `pages`.
     - A thread cannot be stopped. After Ctrl-C, the program ends when the
       pages in flight (asked for, not there yet) have arrived or timed out.
       A second Ctrl-C ends it at once, with a traceback.

@@ -62,7 +62,7 @@ def process_sync(step):
 
 async def calculate_async(name, n, step):
     """Do the same, but let other tasks go on during each step."""
-    work = common.Work(name, task=asyncio.current_task().get_name())
+    work = common.Work(name, task=asyncio.current_task())
     for i in range(1, n + 1):
         common.say(f"{name} -> {i} of {n} is calculating...")
         await asyncio.sleep(step)

@@ -15,8 +15,9 @@ What to look for
     the chart, is `request_all_sites` itself.)
 
 Traps
-    - `gather` makes a task of each coroutine, and waits for all of them. It
-      raises the first exception, and does not cancel the others. With
+    - `gather` makes a task of each coroutine, and waits for all of them. If
+      one raises an exception, `gather` raises it at once, and does not cancel
+      the others. With
       `return_exceptions=True` it returns exceptions as if they were results,
       and a bug looks like a quick success. A learner's notebook, with two
       arguments in the wrong order, printed so: "Downloaded 9 sites in 0.003
@@ -51,8 +52,7 @@ TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT)
 
 async def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
-    task = asyncio.current_task().get_name()
-    page = common.Page(url, session, task=task)
+    page = common.Page(url, session, task=asyncio.current_task())
     try:
         # `async with` is a `with` that may wait, here for the headers.
         async with session.get(url, timeout=TIMEOUT) as response:
@@ -82,6 +82,8 @@ async def request_all_sites(urls, limit):
 
     Return their Pages, in the order of *urls*.
     """
+    if limit < 1:
+        raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
     # By itself, aiohttp allows 100 connections at once. 0 means no limit: a
     # page shall wait at the semaphore, before its time begins.

@@ -29,6 +29,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from urllib.request import getproxies
 
@@ -58,19 +59,16 @@ def timed(function):
     """Decorate *function*, which then returns a pair: its result, its seconds.
 
     For an `async def`, these are the seconds of the `await`, not of the call.
-    A call begins a new run: `show` calls its first session S1 again.
     """
 
     @functools.wraps(function)
     def timed_function(*args, **kwargs):
-        run_sessions.clear()
         start = time.perf_counter()
         result = function(*args, **kwargs)
         return result, time.perf_counter() - start
 
     @functools.wraps(function)
     async def timed_coroutine(*args, **kwargs):
-        run_sessions.clear()
         start = time.perf_counter()
         result = await function(*args, **kwargs)
         return result, time.perf_counter() - start
@@ -82,16 +80,18 @@ def timed(function):
 
 # ---- The record of one page ------------------------------------------------
 
-#: The number of each session of this process. "Weak" means that a session
-#: that nobody uses any more is not kept alive by its number.
-session_numbers = weakref.WeakKeyDictionary()
+#: The number of each session, thread and task of this process. "Weak" means
+#: that an object that nobody uses any more is not kept alive by its number.
+numbers = weakref.WeakKeyDictionary()
 new_number = itertools.count()
+numbers_lock = threading.Lock()
 
 
-def session_number(session):
-    """Return the number of *session*; no two of a process share one."""
+def number_of(thing):
+    """Return the number of *thing*; no two of a process share one, ever."""
     try:
-        return session_numbers.setdefault(session, next(new_number))
+        with numbers_lock:  # Several threads ask at once.
+            return numbers.setdefault(thing, next(new_number))
     except TypeError:  # Not a session: a str, say, after a mistake.
         return None
 
@@ -99,18 +99,22 @@ def session_number(session):
 class Work:
     """The record of a piece of work: who did it, and from when to when.
 
-    The worker is the current thread, unless the name of a *process* or of a
-    *task* is given. `start` and `end` are seconds on time.perf_counter, the
-    same clock in all processes. `error` tells what went wrong, "" if nothing.
+    The worker is the current thread, unless the name of a *process*, or a
+    *task* of asyncio, is given. `start` and `end` are seconds on
+    time.perf_counter, the same clock in all processes. `error` tells what
+    went wrong, "" if nothing.
     """
 
     def __init__(self, name, process=None, task=None):
         thread = threading.current_thread()
         self.name = name
-        self.worker = task or process or thread.name
+        self.worker = process or thread.name
         self.process = os.getpid()
-        self.thread = (self.process, thread.ident)
-        self.task = task
+        self.thread = (self.process, number_of(thread))
+        self.task = None
+        if task:
+            self.worker = task.get_name()
+            self.task = (self.process, number_of(task))
         self.session = None
         self.error = ""
         self.start = time.perf_counter()
@@ -130,7 +134,7 @@ class Page(Work):
 
     def __init__(self, url, session, process=None, task=None):
         super().__init__(url, process, task)
-        self.session = (self.process, session_number(session))
+        self.session = (self.process, number_of(session))
         self.status = 0
         self.size = 0
         self.error = "did not finish"
@@ -181,12 +185,17 @@ def report(urls, results, seconds):
     all is well. The status is 0 if every page arrived, and 1 if not.
     """
     pages = [result for result in results if isinstance(result, Page)]
-    downloaded = sum(not page.error for page in pages)
+    # Each URL counts as often as it was asked for, and no more.
+    arrived = Counter(page.name for page in pages if not page.error)
+    downloaded = (arrived & Counter(urls)).total()
     sites = plural(len(urls), "site")
     if downloaded != len(urls):
         sites = f"{downloaded} of {sites}"
     say(f"\nDownloaded {sites} in {seconds:.2f} seconds")
-    # These two do not happen, until somebody edits a lesson.
+    # These three do not happen, until somebody edits a lesson.
+    others = (arrived - Counter(urls)).total()
+    if others:
+        say(f"{plural(others, 'page')} arrived that nobody had asked for")
     for other in results:
         if not isinstance(other, Page):
             say(printable(f"No Page, but {type(other).__name__}: {other}"))
@@ -198,6 +207,7 @@ def report(urls, results, seconds):
         say("Most pages seen in flight at once (asked for, not there yet): "
             f"{in_flight(pages)}")
         chart(pages, seconds)
+    run_sessions.clear()  # The next run begins with S1 again.
     return 0 if downloaded == len(urls) else 1
 
 
@@ -206,7 +216,7 @@ def who_worked(works):
     found = {
         "process": {work.process for work in works},
         "thread": {work.thread for work in works},
-        "task": {(work.thread, work.task) for work in works if work.task},
+        "task": {work.task for work in works if work.task},
         "session": {work.session for work in works if work.session},
     }
     return ", ".join(plural(len(found[noun]), noun) for noun in found
@@ -337,12 +347,13 @@ def number(kind, least, most):
     """Return a function that makes a text a *kind*, from *least* to *most*."""
 
     def convert(text):
-        with contextlib.suppress(ValueError):
-            if least <= kind(text) <= most:
-                return kind(text)
+        value = kind(text)  # argparse tells of a ValueError
+        if least <= value <= most:
+            return value
         raise argparse.ArgumentTypeError(
-            f"must be {least} or more, and at most {most}: {text}")
+            f"must be {least} or more, and at most {most}, not {text}")
 
+    convert.__name__ = kind.__name__  # as argparse names it in its error
     return convert
 
 
@@ -351,7 +362,8 @@ def sites(options):
     """Yield the list of URLs that *options* (of `parse`) ask for.
 
     Without any, that is the practice site's, which is open until the end of
-    the `with` block. Raises SystemExit, with 1, if that site cannot start.
+    the `with` block. Ends the program, with status 1, if
+    that site cannot start.
     """
     urls = LIVE_URLS if options.live else options.urls
     source = contextlib.nullcontext(urls) if urls else practice_site()

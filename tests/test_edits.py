@@ -157,6 +157,11 @@ class OwnEdits(unittest.TestCase):
                    ("await response.read()", "response.content"),
                    ("response.status,", "response.status_code,"))
 
+    def test_the_same_url_again_and_again(self):
+        told = "Downloaded 3 of 9 sites.*6 pages arrived that nobody had asked"
+        edit = "submit(request_site, url)", "submit(request_site, urls[0])"
+        self.check(told, 0, "02_threads", edit)
+
     def test_map(self):
         read = "as_completed(futures)", "executor.map(request_site, urls)"
         told = r"Downloaded 9 sites.*4 threads, 4 sessions.*yet.: 4\n"

@@ -101,6 +101,14 @@ class OwnMistakes(unittest.TestCase):
         coroutine = load("05_aiohttp").request_all_sites([], 4)
         self.assertEqual(asyncio.run(coroutine)[0], [])
 
+    def test_none_at_once(self):
+        """An error, and no waiting for ever."""
+        for lesson in ("02_threads", "03_processes"):
+            with self.assertRaises(ValueError):
+                load(lesson).request_all_sites(["http://127.0.0.1:1/"], 0)
+        with self.assertRaises(ValueError):
+            asyncio.run(load("05_aiohttp").request_all_sites([], 0))
+
     def test_exits(self):
         """Only Ctrl-C is an interruption, only a closed pipe is quiet."""
         run_program = load("common").run

@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import socket
+import threading
 import time
 import unittest
 import weakref
@@ -82,6 +83,10 @@ class Report(unittest.TestCase):
         self.assertIn("Downloaded 0 of 3 sites", output)
         self.assertIn("No Page, but KeyError: 'x'", output)
         self.assertIn("What became of 2 pages is not known", output)
+        once = page("P", 0, 1)
+        output = printed(common.report, ["http://a/", "u"], [once] * 2, 1.0)
+        self.assertIn("Downloaded 1 of 2 sites", output)
+        self.assertIn("1 page arrived that nobody had asked for", output)
         unfinished = common.Page("http://a/", None)
         self.check([unfinished], 1, 1, "FAILED  did not finish")
 
@@ -101,7 +106,7 @@ class Report(unittest.TestCase):
         pages = [page("P", 0, 0, session=one) for one in [*made, made[0]]]
         pages[-1].process += 1
         pages[-1].thread = (pages[-1].process, pages[-1].thread[1])
-        pages[0].task = "Task-1"
+        pages[0].task = (1, 1)
         told = "done by 2 processes, 2 threads, 1 task, 60 sessions\n"
         output = self.check(pages, 61, 0, told)
         numbers = re.findall(r"^P +S(\d+) +0 ", output, re.M)
@@ -109,14 +114,24 @@ class Report(unittest.TestCase):
         self.assertEqual(len(set(numbers)), 60)
 
     def test_sessions_begin_again(self):
-        """A second run has sessions from S1 on, though nothing else ended."""
+        """After its report, the next run has sessions from S1 on."""
+        for _ in range(2):
+            pages = [page("P", 0, 1, session=Session())]
+            self.assertRegex(printed(common.show, pages[0]), "^P +S1 ")
+            printed(common.report, ["http://a/"], pages, 1.0)
 
-        @common.timed
-        def second_run():
-            common.show(page("P", 0, 1, session=Session()))
+    def test_workers_that_end(self):
+        """A thread that begins after another has ended is another thread."""
+        pages = []
 
-        printed(common.show, page("P", 0, 1, session=Session()))
-        self.assertRegex(printed(second_run), "^P +S1 ")
+        def work():
+            pages.append(page("P", 0, 1))
+
+        for _ in range(3):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        self.assertIn("1 process, 3 threads", common.who_worked(pages))
 
     def test_page(self):
         """It keeps no session alive, and can be sent to another process."""
