@@ -49,7 +49,7 @@ def request_site(url, session):
 
 @common.timed
 def request_all_sites(urls):
-    """Download *urls*, a list; return their Pages as they finished."""
+    """Download *urls*, a list; show and return their Pages."""
     pages = []
     with requests.Session() as session:
         for url in urls:

@@ -1,10 +1,11 @@
 """A pool of threads, with a session for each thread.
 
-A thread runs a function while other threads run theirs. A *pool* is a fixed
+A *session* is an object that keeps its connections open, to use them again. A
+thread runs a function while other threads run theirs. A *pool* is a fixed
 number of *workers*, here threads, that take their work from one queue. The
 GIL, Python's global lock, lets only one thread run Python code at a time. But
-a thread that waits for the network lets go of it, and the others go on. (A
-free-threaded Python has no GIL: for waiting, that changes nothing.)
+a thread that waits for the network lets go of the GIL, and other threads go
+on. (A free-threaded Python has no GIL: for waiting, that changes nothing.)
 
 What to look for
     Four staircases in the chart, one for each thread. A thread that is done
@@ -80,7 +81,7 @@ def request_site(url):
 
 @common.timed
 def request_all_sites(urls, workers):
-    """Download *urls*, a list; return their Pages as they finished."""
+    """Download *urls*, a list; show and return their Pages."""
     pages = []
     executor = ThreadPoolExecutor(workers, thread_name_prefix="Thread")
     try:

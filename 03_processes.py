@@ -4,7 +4,8 @@ A process is a running program. Here, each is a Python of its own, with its
 own memory and its own GIL (the lock that lets only one thread run Python code
 at a time). A *pool* is a fixed number of *workers*, here processes, that take
 their work from one queue. What goes to a process or comes back is *pickled*:
-made into bytes, sent, and made into an object again.
+made into bytes, sent, and made into an object again. A *session* keeps its
+connections open, to use them again.
 
 What to look for
     The chart of lesson 2. Where processes start slowly, on Windows and on
@@ -56,7 +57,7 @@ def start_worker():
     """Prepare this process, a worker of the pool: make its session."""
     global session
     session = requests.Session()
-    common.stay_with_parent()  # leave Ctrl-C to it, and end when it ends
+    common.stay_with_parent()  # ignore Ctrl-C; end when the parent ends
 
 
 def request_site(url):
@@ -78,7 +79,7 @@ def request_site(url):
 
 @common.timed
 def request_all_sites(urls, workers):
-    """Download *urls*, a list; return their Pages as they finished."""
+    """Download *urls*, a list; show and return their Pages."""
     pages = []
     workers = min(workers, len(urls) or 1)  # no more than there are pages
     with (

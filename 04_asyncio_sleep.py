@@ -75,9 +75,10 @@ async def calculate_async(name, n, step):
 async def process_async(step):
     """Do all of WORKS together, a task for each; return their records."""
     tasks = []
-    # At the end of `async with`, the group waits for all of its tasks.
+    # `async with` is a `with` that may wait: here, at its end, for all tasks.
     async with asyncio.TaskGroup() as group:
         for name, n in WORKS:
+            # `create_task` makes a task, which starts when this one waits.
             task = group.create_task(calculate_async(name, n, step))
             tasks.append(task)
     return [task.result() for task in tasks]

@@ -17,11 +17,10 @@ What to look for
 Traps
     - `gather` makes a task of each coroutine, and waits for all of them. If
       one raises an exception, `gather` raises it at once, and does not cancel
-      the others. With
-      `return_exceptions=True` it returns exceptions as if they were results,
-      and a bug looks like a quick success. A learner's notebook, with two
-      arguments in the wrong order, printed so: "Downloaded 9 sites in 0.003
-      seconds".
+      the others. With `return_exceptions=True`, `gather` returns exceptions
+      as if they were results, and a bug looks like a quick success: with two
+      arguments in the wrong order, a learner's notebook printed "Downloaded
+      9 sites in 0.003 seconds".
     - `response.content_length` is only what a header says, and may be None.
       When the status and headers are there, the body may still be on its
       way: `await response.read()` waits for it, and returns it.
@@ -85,10 +84,10 @@ async def request_all_sites(urls, limit):
     if limit < 1:
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # By itself, aiohttp allows 100 connections at once. 0 means no limit: a
-    # page shall wait at the semaphore, before its time begins.
+    # By default, aiohttp allows 100 connections at once; 0 means no limit.
+    # Pages wait at the semaphore instead, before their time begins.
     connector = TCPConnector(limit=0)
-    proxy = common.proxied()  # looking for proxies is slow: only if there are
+    proxy = common.proxied()  # look for one only if there is any: it is slow
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]
         return await asyncio.gather(*coroutines)

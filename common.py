@@ -9,8 +9,8 @@ One run of a lesson, step by step:
 4. The lesson's `request_all_sites` downloads the pages. It makes a `Page`, a
    record, of each, and prints a line for it with `show`. `timed` measures
    how long all that takes.
-5. `report` prints the rest, from the Pages: how many arrived, who carried
-   them, and a chart. It returns the exit status, and `run` exits with it.
+5. `report` prints the rest, from the Pages: how many arrived, who did the
+   work, and a chart. It returns the exit status, and `run` exits with it.
 
 `python common.py` serves the practice site by hand, for a browser or curl.
 """
@@ -171,11 +171,11 @@ run_sessions = {}
 
 def show(page):
     """Print the line of *page*, a Page that arrived or failed."""
-    number = run_sessions.setdefault(page.session, len(run_sessions) + 1)
+    session = run_sessions.setdefault(page.session, len(run_sessions) + 1)
     columns = page.size, page.status, printable(page.name)
     if page.error:
         columns = "", "FAILED", f"{page.error}  {printable(page.name)}"
-    say(LINE.format(page.worker[:22], f"S{number}", *columns))
+    say(LINE.format(page.worker[:22], f"S{session}", *columns))
 
 
 def report(urls, results, seconds):
@@ -252,6 +252,8 @@ def chart(works, seconds, noun="page", axis=0):
     say(f"\nA bar for {which}. The chart is {axis:.2f} s wide.")
     say(f"The run took {seconds:.2f} s. The times of {count} add up to "
         f"{in_turn:.2f} s.")
+    if any(work.error for work in works):
+        say(f"A bar of x stands for a {noun} that failed.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(WIDTH - 3)
     say(BAR_LINE.format("worker", noun, "seconds", ruler))
     rows = sorted(works, key=lambda work: work.start)[:ROWS]
@@ -362,8 +364,7 @@ def sites(options):
     """Yield the list of URLs that *options* (of `parse`) ask for.
 
     Without any, that is the practice site's, which is open until the end of
-    the `with` block. Ends the program, with status 1, if
-    that site cannot start.
+    the `with` block. Ends the program, with status 1, if it cannot start.
     """
     urls = LIVE_URLS if options.live else options.urls
     source = contextlib.nullcontext(urls) if urls else practice_site()

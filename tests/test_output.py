@@ -194,7 +194,8 @@ class Chart(unittest.TestCase):
             self.assertEqual(row.index("\u2588"), 42 + 9)
 
     def test_failed(self):
-        *_, row = self.chart([page("T", 0, 4, "Oops")], 4)
+        _, told, _, row = self.chart([page("T", 0, 4, "Oops")], 4)
+        self.assertEqual(told, "A bar of x stands for a page that failed.")
         self.assertTrue(row.endswith(36 * "x"), row)
 
     def test_more_pages_than_rows(self):
