@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import socket
+import subprocess
 import threading
 import time
 import unittest
@@ -265,6 +266,30 @@ class PracticeSite(unittest.TestCase):
                     told = dict(os.environ)
                 self.assertEqual(told, all_of_it | {"no_proxy": "127.0.0.1"})
                 self.assertEqual(dict(os.environ), all_of_it)
+
+    def test_ends_though_its_pipe_is_held(self):
+        """As by processes that were started while it was open."""
+        popen = subprocess.Popen
+        held = []
+
+        def popen_and_hold(*arguments, **options):
+            site = popen(*arguments, **options)
+            held.append(os.dup(site.stdin.fileno()))
+            return site
+
+        def visit():
+            with common.practice_site():
+                pass
+
+        visitor = threading.Thread(target=visit, daemon=True)
+        to_output = contextlib.redirect_stdout(io.StringIO())
+        with mock.patch("subprocess.Popen", popen_and_hold), to_output:
+            visitor.start()
+            visitor.join(timeout=10)
+        ended = not visitor.is_alive()
+        os.close(held[0])
+        visitor.join()
+        self.assertTrue(ended)
 
     def test_many_at_once(self):
         """Nobody waits for a second to be let in."""

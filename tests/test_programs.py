@@ -8,10 +8,12 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 from tests.server import Server
 from tests.support import (
@@ -241,6 +243,22 @@ class InOneProcess(unittest.TestCase):
                     gone = server.changed.wait_for(
                         lambda: server.open == 0, timeout=30)
                 self.assertTrue(gone)
+
+    def test_interrupted_threads_end(self):
+        """They do not go on with the pages that are left."""
+        interrupt = mock.Mock(side_effect=KeyboardInterrupt)
+        with (
+            Server() as server,
+            mock.patch.object(load("common"), "show", interrupt),
+        ):
+            server.delays = {"/dice": 0.02}
+            with self.assertRaises(KeyboardInterrupt):
+                run("02_threads", *[f"{server.address}/dice"] * 40)
+            for thread in threading.enumerate():
+                if thread.name.startswith("Thread_"):
+                    thread.join(timeout=10)
+                    self.assertFalse(thread.is_alive())
+            self.assertLess(server.requests, 40)
 
     def test_outside_the_main_thread(self):
         with Server() as server, ThreadPoolExecutor(1) as executor:
