@@ -6,14 +6,15 @@ that keeps its connection to the site open, and uses it again.
 
 What to look for
     In the chart, each bar begins where the bar above it ends. At most one
-    page is *in flight* (asked for, not there yet). So the waiting adds up:
+    page is *in flight* (requested, not yet arrived). So the waiting adds up:
     3 x (0.2 + 0.3 + 0.4) = 2.7 seconds.
 
 Traps
-    - A program that prints the number of its URLs says "Downloaded 9 sites"
-      even if nothing arrived. So here, `request_site` returns a Page, the
-      record of what happened to one page, and `common.report` counts the
-      Pages that arrived.
+    - Do not count URLs, and call that "Downloaded 9 sites": some pages may
+      have failed. Here, `request_site` returns a *Page*, the record of one
+      page: which session and which worker (here, the program's only thread)
+      downloaded it, from when to when, and whether it arrived. The function
+      `common.report` counts the Pages that arrived.
     - A request without `timeout=` may wait for ever.
 
 Try
@@ -33,17 +34,16 @@ import common
 
 def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
-    page = common.Page(url, session)
+    page = common.Page(url, session)  # The time of this page starts here.
     try:
-        with session.get(url, timeout=common.TIMEOUT) as response:
-            response.raise_for_status()  # raises an error for a 404
-            body = response.content
-    # The errors that a download can cause: those of requests are OSErrors,
-    # and a bad URL may be a ValueError. Any other is a bug: not caught here.
+        response = session.get(url, timeout=common.TIMEOUT)
+        response.raise_for_status()  # raises an error for a 404
+    # A download can raise these: all errors of requests are OSErrors, and a
+    # bad URL may raise a ValueError. Other errors are bugs, and not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
-        page.arrived(response.status_code, body)
+        page.arrived(response.status_code, response.content)
     return page
 
 
@@ -61,12 +61,15 @@ def request_all_sites(urls):
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
+    # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments)
+    # The practice site runs inside this `with`, unless you gave other URLs.
     with common.sites(options) as urls:
-        # `timed` adds the seconds to what request_all_sites returns.
+        # Because of `timed`, this returns a pair: the Pages and the seconds.
         pages, seconds = request_all_sites(urls)
+    # Print the summary and the chart.
     return common.report(urls, pages, seconds)
 
 
 if __name__ == "__main__":
-    common.run(main)
+    common.run(main)  # with the arguments of the command line

@@ -5,44 +5,48 @@ thread runs a function while other threads run theirs. A *pool* is a fixed
 number of *workers*, here threads, that take their work from one queue. The
 GIL, Python's global lock, lets only one thread run Python code at a time. But
 a thread that waits for the network lets go of the GIL, and other threads go
-on. (A free-threaded Python has no GIL: for waiting, that changes nothing.)
+on. (There is also a free-threaded Python, without a GIL. It lets threads
+compute at the same time. For waiting, it changes nothing.)
 
 What to look for
-    Four staircases in the chart, one for each thread. A thread that is done
-    takes the next page. A page cannot be split between threads. The ninth
-    page, of 0.4 seconds, begins when a thread is free: when its first two
-    pages, 0.2 + 0.3 seconds, are done. So the run takes 0.9 seconds, not
-    2.7 / 4.
+    The chart shows four staircases, one for each thread. A thread that has
+    finished a page takes the next one. Eight pages are finished or taken
+    before the ninth, which takes 0.4 seconds. It begins after 0.5 seconds,
+    when a thread has finished two pages (0.2 + 0.3). So the run takes 0.9
+    seconds. Even shares would be 2.7 / 4 = 0.675 seconds, but one page cannot
+    be split between threads.
 
 Traps
     - An exception in a thread is kept until somebody asks for the result.
-      `executor.map(request_site, urls)` alone, with its results never read,
-      would hide every error.
-    - `requests` does not promise that threads may share a session. What a
-      thread stores in a `threading.local()`, only that thread can see.
-    - Data that several threads change needs a `threading.Lock`. None is
-      needed in this file: only the main thread prints, and only it appends
-      to `pages`.
-    - A thread cannot be stopped. After Ctrl-C, the program ends when the
-      pages in flight (asked for, not there yet) have arrived or timed out.
-      A second Ctrl-C ends it at once, with a traceback.
+      A pool also has a method `map`, which is not used here. If you called
+      it and never read its results, you would never see an error.
+    - `requests` does not promise that threads may share a session. So each
+      thread makes its own, and stores it in a `threading.local()`: an object
+      whose attributes are different for each thread.
+    - If several threads change the same data, only one may do so at a time:
+      a `threading.Lock` sees to that. This file needs none, because only the
+      main thread prints and appends to `pages`.
+    - A thread cannot be stopped from outside. After Ctrl-C, the program ends
+      when the pages in flight (requested, not yet arrived) have arrived or
+      timed out. A second Ctrl-C ends it at once, with a traceback.
 
 Try
     python 02_threads.py --workers 9
-        A thread for each page: 0.4 seconds, the slowest page alone. More
-        would gain nothing: the pool makes no more threads than pages. Each
+        A thread for each page: 0.4 seconds, as long as the slowest page.
+        More would not help: the pool makes no more threads than pages. Each
         thread uses memory, and gives the site more to do at once.
     python 02_threads.py --workers 1
         One thread is lesson 1 again: 2.7 seconds.
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
-    Above `page.arrived(response.status_code, body)`, write
+    Above `page.arrived(response.status_code, response.content)`, write
     `sum(range(20_000_000))`
         Each page now needs some computing, too. The bars grow much longer:
-        the threads compute in turn, because only one can hold the GIL. Do
-        the same in lesson 3, and compare.
+        the threads still wait at the same time, but they compute in turn,
+        because only one can hold the GIL. Do the same in lesson 3, and
+        compare.
     Change `submit(request_site, url)` to `submit(request_site)`
-        A mistake. `result()` raises the TypeError, so it is seen at once.
+        This is a mistake. `result()` raises its TypeError, so you see it.
 """
 
 import threading
@@ -56,7 +60,7 @@ thread_local = threading.local()
 
 
 def get_session():
-    """Return the session of this thread, made when it first asks."""
+    """Return this thread's session; make it when the thread first asks."""
     if not hasattr(thread_local, "session"):
         thread_local.session = requests.Session()
     return thread_local.session
@@ -65,17 +69,16 @@ def get_session():
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
     session = get_session()
-    page = common.Page(url, session)
+    page = common.Page(url, session)  # The time of this page starts here.
     try:
-        with session.get(url, timeout=common.TIMEOUT) as response:
-            response.raise_for_status()  # raises an error for a 404
-            body = response.content
-    # The errors that a download can cause: those of requests are OSErrors,
-    # and a bad URL may be a ValueError. Any other is a bug: not caught here.
+        response = session.get(url, timeout=common.TIMEOUT)
+        response.raise_for_status()  # raises an error for a 404
+    # A download can raise these: all errors of requests are OSErrors, and a
+    # bad URL may raise a ValueError. Other errors are bugs, and not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
-        page.arrived(response.status_code, body)
+        page.arrived(response.status_code, response.content)
     return page
 
 
@@ -90,24 +93,28 @@ def request_all_sites(urls, workers):
         futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.
         for future in as_completed(futures):
-            page = future.result()  # or raises what the thread raised
+            page = future.result()  # Or it raises what the thread raised.
             common.show(page)
             pages.append(page)
     finally:
-        # Not `with`: a thread cannot be ended, so after Ctrl-C, `with` would
-        # wait for every page that is left.
+        # After Ctrl-C or an error, empty the queue, and do not wait here. (A
+        # `with` would first download all pages that are left.) When Python
+        # ends, it waits for the threads itself.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
+    # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments, workers=4)
+    # The practice site runs inside this `with`, unless you gave other URLs.
     with common.sites(options) as urls:
-        # `timed` adds the seconds to what request_all_sites returns.
+        # Because of `timed`, this returns a pair: the Pages and the seconds.
         pages, seconds = request_all_sites(urls, options.workers)
+    # Print the summary and the chart.
     return common.report(urls, pages, seconds)
 
 
 if __name__ == "__main__":
-    common.run(main)
+    common.run(main)  # with the arguments of the command line

@@ -1,25 +1,28 @@
 """Coroutines, with sleep in place of the network: nothing to install.
 
-A call of an `async def` function makes a *coroutine*: work not yet begun.
-A *task* runs a coroutine on the *event loop*, which is one thread that goes
-from task to task. At an `await` that really has to wait, the task stops, and
-the loop turns to another task. If the result is ready, the task goes on.
+Calling an `async def` function makes a *coroutine*: work that has not begun.
+A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
+goes from task to task. At an `await` that really has to wait, a task pauses,
+and the loop turns to another task. If there is nothing to wait for, the task
+does not pause.
 
 What to look for
-    Three pieces of work, of 3, 2 and 1 steps. Each step takes a second.
-    First one after another: 6 seconds. Then as three tasks, whose lines
-    alternate: 3 seconds, the longest alone. "Calculating" is only a label:
-    each step sleeps, as a download mostly waits. Real computing has nothing
-    to wait for, so an event loop would not make it any faster.
+    There are three jobs, of 3, 2 and 1 steps. Each step takes a second. The
+    jobs are done one after another first: 6 seconds. Then they are done as
+    three tasks, whose lines alternate: 3 seconds, as long as the longest job.
+    "Calculating" is only a label: each step sleeps, just as a download mostly
+    waits. Real computing has nothing to wait for, so an event loop would not
+    make it any faster.
 
 Traps
     - `time.sleep` in a coroutine stops the loop, and so all tasks.
-    - Older texts hand coroutines to `asyncio.wait`: a TypeError since Python
-      3.11. A TaskGroup makes the tasks, and waits until all have ended. If a
-      task raises an exception, the group cancels the others, and raises an
-      ExceptionGroup that holds it.
-    - `asyncio.run` starts an event loop. In a notebook or in Spyder, one runs
-      already: there, `await process_async(1)` takes its place.
+    - If a task raises an exception, its TaskGroup cancels the other tasks.
+      At the end of `async with`, it raises an ExceptionGroup: one exception
+      that holds all those of the tasks.
+    - Older texts pass coroutines to `asyncio.wait`. Since Python 3.11, that
+      is a TypeError. A TaskGroup takes its place here.
+    - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
+      already running: use `await process_async(1)` there instead.
 
 Try
     python 04_asyncio_sleep.py --step 0.1
@@ -30,9 +33,9 @@ Try
         Nothing waits. The work is over at once, and Python warns that a
         coroutine was never awaited.
     Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`, and
-    `time.sleep(step)` above it as well
-        Real computing. The lines no longer alternate, and both halves take
-        the same time.
+    change `time.sleep(step)` to the same
+        Now this is real computing. The lines no longer alternate, and both
+        halves take the same time.
 """
 
 import asyncio
@@ -40,12 +43,12 @@ import time
 
 import common
 
-WORKS = [("One", 3), ("Two", 2), ("Three", 1)]
+JOBS = [("One", 3), ("Two", 2), ("Three", 1)]
 
 
 def calculate_sync(name, n, step):
     """Do *n* steps of *step* seconds each; return the record, a Work."""
-    work = common.Work(name)
+    work = common.Work(name)  # Its time starts here.
     for i in range(1, n + 1):
         common.say(f"{name} -> {i} of {n} is calculating...")
         time.sleep(step)
@@ -56,13 +59,13 @@ def calculate_sync(name, n, step):
 
 @common.timed
 def process_sync(step):
-    """Do all of WORKS, one after another; return their records."""
-    return [calculate_sync(name, n, step) for name, n in WORKS]
+    """Do all of JOBS, one after another; return their records."""
+    return [calculate_sync(name, n, step) for name, n in JOBS]
 
 
 async def calculate_async(name, n, step):
     """Do the same, but let other tasks go on during each step."""
-    work = common.Work(name, task=asyncio.current_task())
+    work = common.Work(name, task=asyncio.current_task().get_name())
     for i in range(1, n + 1):
         common.say(f"{name} -> {i} of {n} is calculating...")
         await asyncio.sleep(step)
@@ -73,12 +76,13 @@ async def calculate_async(name, n, step):
 
 @common.timed
 async def process_async(step):
-    """Do all of WORKS together, a task for each; return their records."""
+    """Do all of JOBS together, a task for each; return their records."""
     tasks = []
-    # `async with` is a `with` that may wait: here, at its end, for all tasks.
+    # `async with` is a `with` that may wait. At its end, a TaskGroup waits
+    # until all its tasks have ended.
     async with asyncio.TaskGroup() as group:
-        for name, n in WORKS:
-            # `create_task` makes a task, which starts when this one waits.
+        for name, n in JOBS:
+            # This makes a task. It starts when process_async has to wait.
             task = group.create_task(calculate_async(name, n, step))
             tasks.append(task)
     return [task.result() for task in tasks]
@@ -88,9 +92,10 @@ def main(arguments=()):
     """Run both halves with *arguments*, a list of str; return the status."""
     step = common.parse_step(__doc__, arguments)
     common.say("One after another (a calculation here only sleeps)")
-    works, first = process_sync(step)  # `timed` adds the seconds
+    # Because of `timed`, this returns a pair: the records and the seconds.
+    works, first = process_sync(step)
     common.say(f">>> total seconds: {first:.2f}")
-    common.chart(works, first, "job", axis=first)
+    common.chart(works, first, "job", axis=first)  # axis: its width, seconds
     common.say("\nTogether, a task for each (they only sleep, too)")
     works, second = asyncio.run(process_async(step))
     common.say(f">>> total seconds: {second:.2f}")
@@ -100,4 +105,4 @@ def main(arguments=()):
 
 
 if __name__ == "__main__":
-    common.run(main)
+    common.run(main)  # with the arguments of the command line

@@ -1,31 +1,33 @@
 """One thread, one session, and a task for each page.
 
-This is the event loop of lesson 4, with the network: one thread that goes
-from task to task. A *task* runs a *coroutine* (what a call of an `async def`
-function makes). At an `await` that has to wait, the loop turns to another
-task. `requests` would *block* the loop: while it waits, no other task runs.
-aiohttp is made to be awaited. (`await asyncio.to_thread(...)` runs a function
-that blocks in another thread.) All tasks run in one thread, so they can share
-one session, an object that keeps connections open and uses them again.
+This is the *event loop* of lesson 4, with the network. It runs all tasks in
+one thread, and goes from task to task. A *task* runs a *coroutine*, which is
+what you get when you call an `async def` function. At an `await` that has to
+wait, the loop turns to another task. A call of `requests` would *block* the
+loop: during the call, no other task could run. aiohttp is made to be awaited.
+All tasks run in one thread, so they can share one *session*, an object that
+keeps connections open and uses them again.
 
 What to look for
-    All nine bars begin at once: 0.4 seconds, the slowest page alone. If
-    `request_site` blocked the loop (with `requests`, say), the chart would
-    be the one staircase of lesson 1: 2.7 seconds. (Task-1, which is not in
-    the chart, is `request_all_sites` itself.)
+    All nine bars begin at once, so the run takes 0.4 seconds, as long as the
+    slowest page. If `request_site` blocked the loop (with `requests`, say),
+    the chart would be one staircase, as in lesson 1: 2.7 seconds. (Task-1,
+    which is not in the chart, is `request_all_sites` itself.)
 
 Traps
     - `gather` makes a task of each coroutine, and waits for all of them. If
-      one raises an exception, `gather` raises it at once, and does not cancel
-      the others. With `return_exceptions=True`, `gather` returns exceptions
-      as if they were results, and a bug looks like a quick success: with two
-      arguments in the wrong order, a learner's notebook printed "Downloaded
-      9 sites in 0.003 seconds".
-    - `response.content_length` is only what a header says, and may be None.
-      When the status and headers are there, the body may still be on its
-      way: `await response.read()` waits for it, and returns it.
-    - `asyncio.run` starts an event loop. In a notebook or in Spyder, one runs
-      already: there, `await request_all_sites(urls, 100)` takes its place.
+      one raises an exception, `gather` raises it at once. It does not cancel
+      the others: they go on, until `asyncio.run` ends and cancels them.
+    - `gather(..., return_exceptions=True)` returns exceptions as if they were
+      results. Then a bug looks like a quick success. A learner who passed
+      two arguments in the wrong order saw "Downloaded 9 sites in 0.003
+      seconds", and nothing had been downloaded.
+    - When the status and the headers of an answer are there, its body may
+      still be on its way. `await response.read()` waits for it.
+    - If a library can only block, `await asyncio.to_thread(function)` calls
+      the function in another thread, and the loop goes on.
+    - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
+      already running: use `await request_all_sites(urls, 100)` there instead.
 
 Try
     python 05_aiohttp.py --limit 4
@@ -34,10 +36,10 @@ Try
         90 pages, all at once, still in about 0.4 seconds.
     Change `await asyncio.gather(*coroutines)` to
     `[await coroutine for coroutine in coroutines]`
-        `await` alone makes nothing concurrent: it takes 2.7 seconds.
+        `await` alone makes nothing concurrent: the run takes 2.7 seconds.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
-        The notebook's mistake: here, the program ends with an AttributeError.
+        The learner's mistake: here, the program ends with an AttributeError.
 """
 
 import asyncio
@@ -46,19 +48,21 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
+# Seconds to wait for a connection, and then between two pieces of an answer.
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT)
 
 
 async def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
-    page = common.Page(url, session, task=asyncio.current_task())
+    # The time of this page starts here. The chart shows the task's name.
+    page = common.Page(url, session, task=asyncio.current_task().get_name())
     try:
         # `async with` is a `with` that may wait, here for the headers.
         async with session.get(url, timeout=TIMEOUT) as response:
             response.raise_for_status()  # raises an error for a 404
             body = await response.read()
-    # The errors that a download can cause: a bad URL may be a ValueError.
-    # Any other is a bug: not caught here.
+    # A download can raise these; a bad URL may raise a ValueError. Other
+    # errors are bugs, and not caught.
     except (ClientError, OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -67,7 +71,7 @@ async def request_site(url, session):
 
 
 async def show_site(url, session, semaphore):
-    """Download *url* when the *semaphore* lets it; show and return it."""
+    """Download *url* when *semaphore* allows it; show and return its Page."""
     # A semaphore is a counter: it lets *limit* tasks in, and others wait.
     async with semaphore:
         page = await request_site(url, session)
@@ -81,13 +85,16 @@ async def request_all_sites(urls, limit):
 
     Return their Pages, in the order of *urls*.
     """
-    if limit < 1:
+    if limit < 1:  # The semaphore would let nobody in, and we would wait.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # By default, aiohttp allows 100 connections at once; 0 means no limit.
-    # Pages wait at the semaphore instead, before their time begins.
+    # By default, aiohttp allows 100 connections, and all other pages wait for
+    # one. Their time would run while they wait. So aiohttp has no limit here
+    # (0), and pages wait at the semaphore, before their time starts.
     connector = TCPConnector(limit=0)
-    proxy = common.proxied()  # look for one only if there is any: it is slow
+    # With trust_env, aiohttp uses the environment's proxy. It slows aiohttp,
+    # so it is on only if a proxy is set.
+    proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]
         return await asyncio.gather(*coroutines)
@@ -95,12 +102,15 @@ async def request_all_sites(urls, limit):
 
 def main(arguments=()):
     """Run the lesson with *arguments*, a list of str; return its status."""
+    # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments, limit=100)
+    # The practice site runs inside this `with`, unless you gave other URLs.
     with common.sites(options) as urls:
-        # `timed` adds the seconds to what request_all_sites returns.
+        # Because of `timed`, this returns a pair: the Pages and the seconds.
         pages, seconds = asyncio.run(request_all_sites(urls, options.limit))
+    # Print the summary and the chart.
     return common.report(urls, pages, seconds)
 
 
 if __name__ == "__main__":
-    common.run(main)
+    common.run(main)  # with the arguments of the command line

@@ -2,17 +2,17 @@
 
 One run of a lesson, step by step:
 
-1. `run` hands the command line to the lesson's `main`.
-2. `parse` reads the command line.
-3. `sites` yields the URLs. Without URLs of the reader's own, it starts a
-   practice site, a small web server, and stops it after the run.
-4. The lesson's `request_all_sites` downloads the pages. It makes a `Page`, a
-   record, of each, and prints a line for it with `show`. `timed` measures
-   how long all that takes.
+1. `run` calls the lesson's `main` with the arguments of the command line.
+2. `parse` reads these arguments.
+3. `sites` yields the URLs. If the reader gives none, it starts a practice
+   site, a small web server, and stops it after the run.
+4. The lesson's `request_all_sites` downloads the pages. For each page, it
+   makes a record, a `Page`, and prints a line with `show`. The decorator
+   `timed` measures how long all that takes.
 5. `report` prints the rest, from the Pages: how many arrived, who did the
    work, and a chart. It returns the exit status, and `run` exits with it.
 
-`python common.py` serves the practice site by hand, for a browser or curl.
+`python common.py` starts only the practice site, for a browser or for curl.
 """
 
 import argparse
@@ -37,7 +37,8 @@ from urllib.request import getproxies
 LIVE_URLS = ["https://www.jython.org", "http://olympus.realpython.org/dice",
              "https://realpython.com"] * 3
 
-#: The practice site: each path, the seconds until it answers, and its body.
+#: The practice site: each path, the seconds until it answers, and its body,
+#: which is filled up with spaces to so many bytes.
 PAGES = {
     "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),
     "/dice": (0.3, b"4"),
@@ -47,8 +48,10 @@ PAGES = {
 #: Seconds to wait for a connection, and then between two pieces of an answer.
 TIMEOUT = 10
 
-#: The highest number on a command line. Windows has its own for processes.
+#: The most pages, and the most workers, that a command line may ask for.
 MOST = 1_000_000
+
+#: The most processes of a pool: Windows has a limit.
 MOST_PROCESSES = 61 if sys.platform == "win32" else MOST
 
 
@@ -56,9 +59,10 @@ MOST_PROCESSES = 61 if sys.platform == "win32" else MOST
 
 
 def timed(function):
-    """Decorate *function*, which then returns a pair: its result, its seconds.
+    """Decorate *function*: it then returns a pair, its result and its seconds.
 
-    For an `async def`, these are the seconds of the `await`, not of the call.
+    There are two versions, because only an `async def` can `await`. For that,
+    the seconds are those of the `await`.
     """
 
     @functools.wraps(function)
@@ -80,41 +84,39 @@ def timed(function):
 
 # ---- The record of one page ------------------------------------------------
 
-#: The number of each session, thread and task of this process. "Weak" means
-#: that an object that nobody uses any more is not kept alive by its number.
-numbers = weakref.WeakKeyDictionary()
-new_number = itertools.count()
+#: A number for each session of this process. A plain dict would keep all
+#: sessions alive, and their connections open; a WeakKeyDictionary does not.
+session_numbers = weakref.WeakKeyDictionary()
 numbers_lock = threading.Lock()
+counter = itertools.count(1)
 
 
-def number_of(thing):
-    """Return the number of *thing*; no two of a process share one, ever."""
+def number_of(session):
+    """Return the number of *session*. No other session ever gets it."""
     try:
-        with numbers_lock:  # Several threads ask at once.
-            return numbers.setdefault(thing, next(new_number))
-    except TypeError:  # Not a session: a str, say, after a mistake.
+        with numbers_lock:  # Several threads may ask at once.
+            if session not in session_numbers:
+                session_numbers[session] = next(counter)
+            return session_numbers[session]
+    except TypeError:  # By mistake, this is no session, but a str, say.
         return None
 
 
 class Work:
     """The record of a piece of work: who did it, and from when to when.
 
-    The worker is the current thread, unless the name of a *process*, or a
-    *task* of asyncio, is given. `start` and `end` are seconds on
-    time.perf_counter, the same clock in all processes. `error` tells what
-    went wrong, "" if nothing.
+    The worker has a name: *worker*, or that of the *task* of asyncio, or else
+    that of the current thread. `start` and `end` are seconds of the clock
+    time.perf_counter, which all processes share. `error` says what went
+    wrong; it is "" if nothing did.
     """
 
-    def __init__(self, name, process=None, task=None):
-        thread = threading.current_thread()
+    def __init__(self, name, worker=None, task=None):
         self.name = name
-        self.worker = process or thread.name
         self.process = os.getpid()
-        self.thread = (self.process, number_of(thread))
-        self.task = None
-        if task:
-            self.worker = task.get_name()
-            self.task = (self.process, number_of(task))
+        self.thread = threading.current_thread().name
+        self.task = task
+        self.worker = worker or task or self.thread
         self.session = None
         self.error = ""
         self.start = time.perf_counter()
@@ -128,12 +130,13 @@ class Work:
 class Page(Work):
     """The record of the page at *url*, asked for over *session*.
 
-    It starts when it is made. `name` is the URL, `size` is in bytes. It holds
-    plain data only, not the session, so it can be sent between processes.
+    Its time starts when it is made. `name` is the URL, `size` is in bytes. It
+    holds only plain data, and not the session itself, so it can be sent from
+    one process to another.
     """
 
-    def __init__(self, url, session, process=None, task=None):
-        super().__init__(url, process, task)
+    def __init__(self, url, session, worker=None, task=None):
+        super().__init__(url, worker, task)
         self.session = (self.process, number_of(session))
         self.status = 0
         self.size = 0
@@ -165,46 +168,46 @@ BAR_LINE = "{:<22} {:<10} {:>7} {}"  # of a page in the chart
 WIDTH = 36  # columns for the bars
 ROWS = 20  # the most bars
 
-#: The number of each session in this run, in the order in which they appear.
+#: The sessions seen in this run, and the number of each: 1, 2, 3, ...
 run_sessions = {}
 
 
 def show(page):
     """Print the line of *page*, a Page that arrived or failed."""
     session = run_sessions.setdefault(page.session, len(run_sessions) + 1)
-    columns = page.size, page.status, printable(page.name)
+    size, status, url = page.size, page.status, printable(page.name)
     if page.error:
-        columns = "", "FAILED", f"{page.error}  {printable(page.name)}"
-    say(LINE.format(page.worker[:22], f"S{session}", *columns))
+        size, status, url = "", "FAILED", f"{url}  {page.error}"
+    say(LINE.format(page.worker[:22], f"S{session}", size, status, url))
 
 
 def report(urls, results, seconds):
     """Print how the run went, and its chart; return the exit status.
 
-    *urls* were asked for, and *results* came back in *seconds*: Pages, if
-    all is well. The status is 0 if every page arrived, and 1 if not.
+    *urls* were requested, and *results*, a list, came back in *seconds*: a
+    Page for each URL, if all is well. The status is 0 if every page arrived,
+    and 1 if not.
     """
     pages = [result for result in results if isinstance(result, Page)]
-    # Each URL counts as often as it was asked for, and no more.
     arrived = Counter(page.name for page in pages if not page.error)
+    # `&` keeps the smaller of two counts: a URL that was requested once, but
+    # arrived twice, counts once.
     downloaded = (arrived & Counter(urls)).total()
     sites = plural(len(urls), "site")
     if downloaded != len(urls):
         sites = f"{downloaded} of {sites}"
     say(f"\nDownloaded {sites} in {seconds:.2f} seconds")
-    # These three do not happen, until somebody edits a lesson.
-    others = (arrived - Counter(urls)).total()
-    if others:
-        say(f"{plural(others, 'page')} arrived that nobody had asked for")
+    # The next two messages appear only if somebody has changed a lesson.
     for other in results:
         if not isinstance(other, Page):
-            say(printable(f"No Page, but {type(other).__name__}: {other}"))
-    if len(results) < len(urls):
-        missing = plural(len(urls) - len(results), "page")
-        say(f"What became of {missing} is not known: no result came back")
+            kind = type(other).__name__
+            say(printable(f"Expected a Page, got {kind}: {other}"))
+    lost = len(urls) - len(results)
+    if lost > 0:
+        say(f"No result came back for {plural(lost, 'page')}")
     if pages:
         say(f"The work was done by {who_worked(pages)}")
-        say("Most pages seen in flight at once (asked for, not there yet): "
+        say("Most pages seen in flight at once (requested, not yet arrived): "
             f"{in_flight(pages)}")
         chart(pages, seconds)
     run_sessions.clear()  # The next run begins with S1 again.
@@ -212,11 +215,11 @@ def report(urls, results, seconds):
 
 
 def who_worked(works):
-    """Return how many processes, threads, ... did *works*, as a text."""
+    """Return a str that says how many processes, threads, ... did *works*."""
     found = {
         "process": {work.process for work in works},
-        "thread": {work.thread for work in works},
-        "task": {work.task for work in works if work.task},
+        "thread": {(work.process, work.thread) for work in works},
+        "task": {(work.process, work.task) for work in works if work.task},
         "session": {work.session for work in works if work.session},
     }
     return ", ".join(plural(len(found[noun]), noun) for noun in found
@@ -224,11 +227,14 @@ def who_worked(works):
 
 
 def in_flight(works):
-    """Return how many of *works*, at most, were under way at once."""
+    """Return how many of *works*, at most, were under way at once.
+
+    This goes through all starts (+1) and ends (-1) in the order of their
+    times, and counts. At equal times, sorted() puts -1 first.
+    """
     changes = [(work.start, 1) for work in works]
     changes += [(work.end, -1) for work in works]
     now = most = 0
-    # Sorted: at equal times, the -1 of an end comes before the 1 of a start.
     for _, change in sorted(changes):
         now += change
         most = max(most, now)
@@ -238,35 +244,42 @@ def in_flight(works):
 def chart(works, seconds, noun="page", axis=0):
     """Draw a bar for each of *works*, whose run took *seconds*.
 
-    It is *axis* seconds wide, by default as wide as all bars end to end. If
-    there are more than ROWS, it shows the first, and is as wide as the run.
+    The chart is *axis* seconds wide, by default as wide as all bars end to
+    end. If there are more than ROWS bars, it shows only the first ROWS, and
+    is as wide as the run.
     """
-    in_turn = sum(work.end - work.start for work in works)
+    total = sum(work.end - work.start for work in works)
+    # The run ended with its last piece of work. (It may have begun before the
+    # first one: it takes time to start a process.)
     began = max(work.end for work in works) - seconds
-    axis = max(axis or in_turn, seconds, 1e-6)
+    axis = max(axis or total, seconds)
     count = plural(len(works), noun)
-    which = f"each {noun}, from its start to its end"
+    shown = f"each {noun}"
     if len(works) > ROWS:
-        axis = max(seconds, 1e-6)
-        which = f"the first {ROWS} of {count}"
-    say(f"\nA bar for {which}. The chart is {axis:.2f} s wide.")
-    say(f"The run took {seconds:.2f} s. The times of {count} add up to "
-        f"{in_turn:.2f} s.")
-    if any(work.error for work in works):
-        say(f"A bar of x stands for a {noun} that failed.")
+        axis = seconds
+        shown = f"the first {ROWS} of {count}"
+    say(f"\nA bar for {shown}, from its start to its end. "
+        f"The run took {seconds:.2f} s.")
+    say(f"End to end, the bars of {count} take {total:.2f} s. "
+        f"The chart is {axis:.2f} s wide.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(WIDTH - 3)
     say(BAR_LINE.format("worker", noun, "seconds", ruler))
     rows = sorted(works, key=lambda work: work.start)[:ROWS]
-    # By length first, so that Thread_9 stands before Thread_10.
+    # Worker by worker. By length first: Thread_9 comes before Thread_10.
     rows.sort(key=lambda work: (len(work.worker), work.worker, work.process))
     for work in rows:
-        took = f"{work.end - work.start:.2f}"
-        # From the time as printed, so that equal times have equal bars.
-        length = max(round(float(took) / axis * WIDTH), 1)
-        left = max(round((work.start - began) / axis * WIDTH), 0)
-        bar = ("x" if work.error else "\u2588") * length
-        name = printable(work.name).rstrip("/").rpartition("/")[2][:10]
-        say(BAR_LINE.format(work.worker[:22], name, took, " " * left + bar))
+        say(bar(work, began, axis))
+
+
+def bar(work, began, axis):
+    """Return the row of *work* in a chart that *began* then, *axis* wide."""
+    # Rounded as it is printed, so that equal times have equal bars.
+    took = round(work.end - work.start, 2)
+    blocks = "\u2588" * max(round(took / axis * WIDTH), 1)
+    left = " " * max(round((work.start - began) / axis * WIDTH), 0)
+    name = printable(work.name).rstrip("/").split("/")[-1][:10]
+    line = left + blocks
+    return BAR_LINE.format(work.worker[:22], name, f"{took:.2f}", line)
 
 
 def plural(number, noun):
@@ -277,15 +290,15 @@ def plural(number, noun):
 
 def printable(text):
     """Return *text* on one line, without control characters."""
-    text = "".join(c if c.isprintable() else " " for c in str(text))
-    return " ".join(text.split())
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def say(text):
-    """Print *text* at once; escape what the console cannot show."""
+    """Print *text* at once, also on a console that cannot show all of it."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    text = text.encode(encoding, "backslashreplace").decode(encoding)
-    print(text.replace(r"\u2588", "#"), flush=True)
+    # What it cannot show becomes an escape, such as \\u2588 for a block.
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    print(shown.replace(r"\u2588", "#"), flush=True)
 
 
 # ---- The command line, and the run -----------------------------------------
@@ -294,8 +307,8 @@ def say(text):
 def run(main):
     """Run *main* with the command line; exit with the status it returns.
 
-    Ctrl-C ends the program with one line, and 130. If its output is closed
-    early (by `| head`, not on Windows), it ends quietly, with 1.
+    Ctrl-C ends the program with one line, and status 130. If its output is
+    closed early (by `| head`, say), it ends quietly, with status 1.
     """
     if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit("Python 3.11 or later is needed.")
@@ -305,77 +318,88 @@ def run(main):
         say("\nInterrupted.")
         status = 130
     except Exception as error:
-        # A TaskGroup raises a group of errors: look into it, too.
-        _, others = ExceptionGroup("", [error]).split(BrokenPipeError)
-        if others:
+        if not is_closed_pipe(error):
             raise
-        # At its end, Python writes what is left: send it to nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # When Python ends, it writes what is left. Send that nowhere. (This
+        # is from the documentation of Python's signal module, on SIGPIPE.)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
         status = 1
     sys.exit(status)
 
 
-def parse(doc, arguments, most=MOST, **own):
+def is_closed_pipe(error):
+    """Return whether *error* says only that nobody reads our output."""
+    if isinstance(error, ExceptionGroup):  # as a TaskGroup raises it
+        return all(is_closed_pipe(inner) for inner in error.exceptions)
+    return isinstance(error, BrokenPipeError)
+
+
+def parse(doc, arguments, **own):
     """Return the options that *arguments*, a list of str, ask for.
 
-    *doc* is the lesson's docstring. *own* is the lesson's own option, with
-    its default, and *most* the highest value of it. The result has `urls`,
-    `live`, `repeat` and *own*. Raises SystemExit, 2, if *arguments* are wrong.
+    *doc* is the lesson's docstring; `--help` shows its first line. *own* is
+    the lesson's own option with its default: `workers=4`, say. The result has
+    the attributes `urls`, `live`, `repeat`, and that of *own*. If *arguments*
+    are wrong, the program ends with status 2.
     """
     # `python -OO` removes all docstrings: then *doc* is None.
     parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
     source = parser.add_mutually_exclusive_group()
     source.add_argument("urls", nargs="*", default=[], metavar="URL",
                         help="your own pages (default: a practice site)")
-    source.add_argument("--live", action="store_true", help="real sites")
-    parser.add_argument("--repeat", type=number(int, 1, MOST), default=1,
-                        metavar="N", help="the list of pages N times over")
+    source.add_argument("--live", action="store_true",
+                        help="download three real sites")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N",
+                        help="download the list N times (default: 1)")
     for name, default in own.items():
-        parser.add_argument(f"--{name}", type=number(int, 1, most),
-                            default=default, metavar="N",
-                            help=f"at most N at once (default: {default})")
-    return parser.parse_args(arguments)
+        parser.add_argument(f"--{name}", type=int, default=default,
+                            metavar="N", help="most pages in flight at once "
+                            f"(default: {default})")
+    options = parser.parse_args(arguments)
+    for name in ["repeat", *own]:
+        check(parser, name, getattr(options, name), 1, MOST)
+    return options
 
 
 def parse_step(doc, arguments):
-    """Return the seconds of lesson 4's `--step`, a float; else as `parse`."""
+    """Like `parse`, for lesson 4: return the seconds of its `--step`."""
     parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
-    parser.add_argument("--step", type=number(float, 0, 60), default=1,
-                        metavar="SECONDS", help="length of one step")
-    return parser.parse_args(arguments).step
+    parser.add_argument("--step", type=float, default=1, metavar="SECONDS",
+                        help="the length of one step (default: 1)")
+    step = parser.parse_args(arguments).step
+    check(parser, "step", step, 0, 60)
+    return step
 
 
-def number(kind, least, most):
-    """Return a function that makes a text a *kind*, from *least* to *most*."""
-
-    def convert(text):
-        value = kind(text)  # argparse tells of a ValueError
-        if least <= value <= most:
-            return value
-        raise argparse.ArgumentTypeError(
-            f"must be {least} or more, and at most {most}, not {text}")
-
-    convert.__name__ = kind.__name__  # as argparse names it in its error
-    return convert
+def check(parser, name, value, least, most):
+    """End the program with an error of *parser*, if *value* is not right."""
+    if not least <= value <= most:
+        parser.error(f"argument --{name}: must be {least} or more, "
+                     f"and at most {most}, not {value}")
 
 
 @contextlib.contextmanager
 def sites(options):
     """Yield the list of URLs that *options* (of `parse`) ask for.
 
-    Without any, that is the practice site's, which is open until the end of
-    the `with` block. Ends the program, with status 1, if it cannot start.
+    Without any, they are those of the practice site, which runs until the
+    end of the `with` block. If it cannot start, the program ends with status
+    1.
     """
     urls = LIVE_URLS if options.live else options.urls
+    # `nullcontext` is a `with` that does nothing at its end.
     source = contextlib.nullcontext(urls) if urls else practice_site()
     with source as urls:
+        run_sessions.clear()  # An interrupted run may have left some.
         say("The pages, as they finish:")
         say(LINE.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
 
 
-def proxied():
-    """Return whether there is a proxy. (Looking for one slows aiohttp.)"""
+def proxy_is_set():
+    """Return whether a proxy is set, in the environment or in the system."""
+    # "no" is no proxy: it names the hosts that are asked directly.
     return bool(getproxies().keys() - {"no"})
 
 
@@ -386,7 +410,8 @@ def proxied():
 def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    Only the main thread may change this: in another, nothing happens.
+    (Python lets only the main thread do that. Another thread need not: it is
+    the main thread that hears Ctrl-C.)
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -400,9 +425,9 @@ def ctrl_c_ignored():
 
 @contextlib.contextmanager
 def no_process_left():
-    """If an exception ends this `with` block, end its processes too.
+    """If an exception ends this `with` block, end its processes, too.
 
-    Those that ran before the block began are left alone.
+    Processes that ran before the block began are left alone.
     """
     before = set(multiprocessing.active_children())
     try:
@@ -414,11 +439,14 @@ def no_process_left():
 
 
 def stay_with_parent():
-    """Leave Ctrl-C to the parent of this process, and end when it ends."""
+    """Let this process ignore Ctrl-C, and end when its parent ends.
+
+    Ctrl-C reaches all processes of a terminal; the parent's answer is enough.
+    """
 
     def end_with_parent():
-        multiprocessing.parent_process().join()
-        os._exit(1)
+        multiprocessing.parent_process().join()  # waits until it has ended
+        os._exit(1)  # ends this process at once, whatever it is doing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
@@ -431,7 +459,7 @@ class PracticeHandler(BaseHTTPRequestHandler):
     """Answers each path of PAGES after its delay."""
 
     protocol_version = "HTTP/1.1"  # A connection is kept for more pages.
-    disable_nagle_algorithm = True  # Otherwise, a page takes 40 ms more.
+    disable_nagle_algorithm = True  # Without this, a page takes 40 ms more.
 
     def do_GET(self):
         delay, body = PAGES.get(self.path, (0, b""))
@@ -445,52 +473,64 @@ class PracticeHandler(BaseHTTPRequestHandler):
 class PracticeServer(socketserver.ThreadingTCPServer):
     """The server: it makes a thread for each connection."""
 
-    request_queue_size = 1024  # The default of 5 makes others wait 1 s.
-    daemon_threads = True
+    request_queue_size = 1024  # With the default, 5, some clients wait 1 s.
+    daemon_threads = True  # The server ends without waiting for its threads.
 
 
 @contextlib.contextmanager
 def practice_site():
     """Start the practice site in a process of its own; yield its nine URLs.
 
-    It is stopped at the end of the `with` block. If the lesson is killed, it
-    ends as well: its standard input comes from the lesson, and ends with it.
+    The site stops at the end of the `with` block. If the lesson is killed,
+    the site ends, too: it reads a pipe that is closed when the lesson ends.
     """
+    # Ctrl-C reaches all processes of a group. The site gets its own group.
+    if sys.platform == "win32":
+        own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    else:
+        own_group = {"start_new_session": True}
     command = [sys.executable, __file__, "--for-a-lesson"]
-    pipe = subprocess.PIPE
-    # Ctrl-C is for the lesson alone, not for its site: this is for Windows.
-    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    site = subprocess.Popen(command, stdin=pipe, stdout=pipe,
-                            stderr=subprocess.DEVNULL, creationflags=group,
-                            start_new_session=True)  # and this for the others
-    before = os.environ.get("no_proxy")
-    with site:
+    site = subprocess.Popen(command, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                            **own_group)
+    with site, no_proxy_to("127.0.0.1"):
         try:
-            address = site.stdout.readline().decode().rpartition("/")[0]
-            if not address:
-                sys.exit("No practice site: `python common.py` tells why.")
-            # Do not use a proxy for this machine.
-            os.environ["no_proxy"] = "127.0.0.1"
+            urls = [site.stdout.readline().decode().strip() for _ in PAGES]
+            if not all(urls):
+                sys.exit("The practice site did not start. "
+                         "To see why, run `python common.py`.")
             waits = [f"{path} {PAGES[path][0]} s" for path in PAGES]
             say("The practice site waits on purpose before it answers, as a "
                 "site far away would:\n" + ", ".join(waits) + "\n")
-            yield [address + path for path in PAGES] * 3
+            yield urls * 3
         finally:
-            os.environ.pop("no_proxy", None)
-            if before is not None:
-                os.environ["no_proxy"] = before
             site.terminate()
 
 
+@contextlib.contextmanager
+def no_proxy_to(host):
+    """Let no proxy come between this program and *host* in this block."""
+    before = os.environ.get("no_proxy")
+    others = before or os.environ.get("NO_PROXY", "")
+    os.environ["no_proxy"] = f"{others},{host}"
+    try:
+        yield
+    finally:
+        del os.environ["no_proxy"]
+        if before is not None:
+            os.environ["no_proxy"] = before
+
+
 def serve(for_a_lesson):
-    """Serve the practice site until Ctrl-C; *for_a_lesson*, until it ends."""
+    """Serve the site until Ctrl-C; or, *for_a_lesson*, until that ends."""
     with PracticeServer(("127.0.0.1", 0), PracticeHandler) as server:
-        address = f"http://127.0.0.1:{server.server_address[1]}"
-        urls = [address + path for path in PAGES]
-        print(*urls, "Ctrl-C ends it.", sep="\n", flush=True)
+        port = server.server_address[1]
+        for path in PAGES:
+            print(f"http://127.0.0.1:{port}{path}")
+        print("Press Ctrl-C to stop the site.", flush=True)
         if for_a_lesson:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            sys.stdin.read()  # Nothing comes; it ends with the lesson.
+            sys.stdin.read()  # This returns when the lesson has ended.
         else:
             server.serve_forever()
 

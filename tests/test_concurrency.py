@@ -26,7 +26,7 @@ class SeenByTheServer(unittest.TestCase):
             self.assertEqual((server.requests, server.most), (9, gate))
             # A page in flight has a connection, which its session keeps.
             self.assertEqual(server.connections, gate)
-            self.assertIn(f"(asked for, not there yet): {gate}\n", output)
+            self.assertIn(f"(requested, not yet arrived): {gate}\n", output)
 
     def test_default(self):
         for lesson, gate in AT_ONCE.items():
@@ -46,6 +46,9 @@ class SeenByTheServer(unittest.TestCase):
         ):
             status, _ = run("03_processes", *server.urls[:3], "--workers", 50)
             self.assertEqual((status, executor.call_args.args), (0, (3,)))
+            with mock.patch.object(load("common"), "MOST_PROCESSES", 2):
+                run("03_processes", *server.urls, "--workers", 50)
+            self.assertEqual(executor.call_args.args, (2,))
 
     def test_more_than_a_hundred(self):
         """aiohttp's own limit is 100 connections."""

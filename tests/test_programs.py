@@ -60,6 +60,8 @@ def edited_copy(lesson, old, new):
     """Yield the path, without .py, of a copy of *lesson* that was edited."""
     with tempfile.TemporaryDirectory() as folder:
         source = (ROOT / f"{lesson}.py").read_text("utf-8")
+        if old not in source:
+            raise AssertionError(f"{lesson} has no {old!r} to be edited")
         Path(folder, "edited.py").write_text(source.replace(old, new), "utf-8")
         shutil.copy(ROOT / "common.py", folder)
         yield Path(folder, "edited")
