@@ -10,11 +10,11 @@ What to look for
     3 x (0.2 + 0.3 + 0.4) = 2.7 seconds.
 
 Traps
-    - Do not count URLs, and call that "Downloaded 9 sites": some pages may
-      have failed. Here, `request_site` returns a *Page*, the record of one
-      page: which session and which worker (here, the program's only thread)
-      downloaded it, from when to when, and whether it arrived. The function
-      `common.report` counts the Pages that arrived.
+    - Do not print "Downloaded 9 sites" just because there were 9 URLs: some
+      pages may have failed. Here, `request_site` returns a *Page*, the record
+      of one page: which session and which worker (here, the program's only
+      thread) downloaded it, when it started and ended, and whether it
+      arrived. The function `common.report` counts the Pages that arrived.
     - A request without `timeout=` may wait for ever.
 
 Try
@@ -38,8 +38,9 @@ def request_site(url, session):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # A download can raise these: all errors of requests are OSErrors, and a
-    # bad URL may raise a ValueError. Other errors are bugs, and not caught.
+    # These mean that the download failed: all errors of requests itself are
+    # OSErrors, and some bad URLs raise a ValueError in another library. Any
+    # other error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:

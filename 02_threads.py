@@ -6,15 +6,14 @@ number of *workers*, here threads, that take their work from one queue. The
 GIL, Python's global lock, lets only one thread run Python code at a time. But
 a thread that waits for the network lets go of the GIL, and other threads go
 on. (There is also a free-threaded Python, without a GIL. It lets threads
-compute at the same time. For waiting, it changes nothing.)
+compute at the same time. It makes no difference to waiting.)
 
 What to look for
     The chart shows four staircases, one for each thread. A thread that has
-    finished a page takes the next one. Eight pages are finished or taken
-    before the ninth, which takes 0.4 seconds. It begins after 0.5 seconds,
-    when a thread has finished two pages (0.2 + 0.3). So the run takes 0.9
-    seconds. Even shares would be 2.7 / 4 = 0.675 seconds, but one page cannot
-    be split between threads.
+    finished a page takes the next one. The ninth page starts last. It needs
+    0.4 seconds, and starts when a thread has finished two shorter pages,
+    after 0.3 + 0.2 seconds. So the run takes 0.9 seconds. Even shares would
+    be 2.7 / 4 = 0.675 seconds, but a page cannot be split between threads.
 
 Traps
     - An exception in a thread is kept until somebody asks for the result.
@@ -24,11 +23,11 @@ Traps
       thread makes its own, and stores it in a `threading.local()`: an object
       whose attributes are different for each thread.
     - If several threads change the same data, only one may do so at a time:
-      a `threading.Lock` sees to that. This file needs none, because only the
-      main thread prints and appends to `pages`.
+      a `threading.Lock` makes sure of that. This file needs no lock, because
+      only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. After Ctrl-C, the program ends
       when the pages in flight (requested, not yet arrived) have arrived or
-      timed out. A second Ctrl-C ends it at once, with a traceback.
+      timed out. A second Ctrl-C ends it immediately, with a traceback.
 
 Try
     python 02_threads.py --workers 9
@@ -46,7 +45,8 @@ Try
         because only one can hold the GIL. Do the same in lesson 3, and
         compare.
     Change `submit(request_site, url)` to `submit(request_site)`
-        This is a mistake. `result()` raises its TypeError, so you see it.
+        This mistake causes a TypeError in a thread. `result()` raises it
+        again, so you see it.
 """
 
 import threading
@@ -73,8 +73,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # A download can raise these: all errors of requests are OSErrors, and a
-    # bad URL may raise a ValueError. Other errors are bugs, and not caught.
+    # These mean that the download failed: all errors of requests itself are
+    # OSErrors, and some bad URLs raise a ValueError in another library. Any
+    # other error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -88,18 +89,18 @@ def request_all_sites(urls, workers):
     pages = []
     executor = ThreadPoolExecutor(workers, thread_name_prefix="Thread")
     try:
-        # `submit` puts a call in the pool's queue. At once, it returns a
+        # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call.
         futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.
         for future in as_completed(futures):
-            page = future.result()  # Or it raises what the thread raised.
+            page = future.result()  # raises what the thread raised, if any
             common.show(page)
             pages.append(page)
     finally:
-        # After Ctrl-C or an error, empty the queue, and do not wait here. (A
-        # `with` would first download all pages that are left.) When Python
-        # ends, it waits for the threads itself.
+        # After Ctrl-C or an error, empty the queue, and do not wait: so you
+        # see the error at once. (A `with` would first download all pages that
+        # are left.) Python itself waits for the threads when it exits.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -8,18 +8,20 @@ take their work from one queue. What goes to a process or comes back is
 keeps its connections open, to use them again.
 
 What to look for
-    The chart looks as in lesson 2. On Windows and on macOS, where processes
-    start slowly, the bars begin later. In each process, one thread does the
-    work. For waiting, processes are no better than threads. For computing
-    they are: each core can run one process at the same time.
+    The chart looks like the one in lesson 2. On Windows and on macOS,
+    where processes start slowly, the bars begin later. In each process, one
+    thread does the work. For waiting, processes are no better than threads.
+    For computing, they are: several cores can run several processes at the
+    same time.
 
 Traps
     - A global variable is not shared: each process has its own. The pool
       calls its *initializer*, `start_worker`, once in each new process, so
       that each process makes one session and keeps it.
-    - A new process imports this file, to know its functions. (On Linux, it
-      does so from Python 3.14 on.) Without the `if` at the end, each process
-      would start the lesson again, and Python would raise a RuntimeError.
+    - A new process imports this file, to get its functions. Without the `if`
+      at the end, each process would start the lesson again, and Python would
+      raise a RuntimeError. (On Linux before Python 3.14, a new process is a
+      copy of the main one, and imports nothing.)
     - An exception in a process is kept until somebody asks for the result,
       as in lesson 2.
     - What a process prints may not reach a notebook. So each worker returns
@@ -32,9 +34,9 @@ Try
     python 03_processes.py --workers 9
         A process for each page: 0.4 seconds, plus the time to start nine
         processes. More would not help: this lesson starts no more processes
-        than pages. (On Windows, no more than 61: no pool can have more.)
+        than pages. (On Windows, a pool cannot have more than 61.)
     python 03_processes.py --workers 1
-        One process is lesson 1 again, plus the time to start it.
+        One process is lesson 1 again, plus the time to start the process.
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
     Above `page.arrived(response.status_code, response.content)`, write
@@ -69,8 +71,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # A download can raise these: all errors of requests are OSErrors, and a
-    # bad URL may raise a ValueError. Other errors are bugs, and not caught.
+    # These mean that the download failed: all errors of requests itself are
+    # OSErrors, and some bad URLs raise a ValueError in another library. Any
+    # other error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -82,22 +85,23 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
-    # No more processes than pages (but one at least), or than are allowed.
+    # No more processes than pages (but at least one), and no more than the
+    # system allows.
     workers = min(workers, len(urls) or 1, common.MOST_PROCESSES)
     with (
-        # At the end, this waits until the queue is empty ...
+        # When the `with` ends, a pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # ... but after Ctrl-C or an error, this ends the processes first.
+        # But after Ctrl-C or an error, this ends the pool's processes first.
         common.no_process_left(),
     ):
-        # `submit` puts a call in the pool's queue. At once, it returns a
+        # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Ctrl-C must not hit them half started.
+        # also starts the processes, which Ctrl-C must not hit half started.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.
         for future in as_completed(futures):
-            page = future.result()  # Or it raises what the process raised.
+            page = future.result()  # raises what the process raised, if any
             common.show(page)
             pages.append(page)
     return pages

@@ -4,23 +4,23 @@ Calling an `async def` function makes a *coroutine*: work that has not begun.
 A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
 goes from task to task. At an `await` that really has to wait, a task pauses,
 and the loop turns to another task. If there is nothing to wait for, the task
-does not pause.
+does not pause. A *TaskGroup* makes tasks, and waits until all have ended.
 
 What to look for
-    There are three jobs, of 3, 2 and 1 steps. Each step takes a second. The
-    jobs are done one after another first: 6 seconds. Then they are done as
+    There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
+    First, they are done one after another: 6 seconds. Then they are done as
     three tasks, whose lines alternate: 3 seconds, as long as the longest job.
     "Calculating" is only a label: each step sleeps, just as a download mostly
     waits. Real computing has nothing to wait for, so an event loop would not
     make it any faster.
 
 Traps
-    - `time.sleep` in a coroutine stops the loop, and so all tasks.
-    - If a task raises an exception, its TaskGroup cancels the other tasks.
-      At the end of `async with`, it raises an ExceptionGroup: one exception
-      that holds all those of the tasks.
-    - Older texts pass coroutines to `asyncio.wait`. Since Python 3.11, that
-      is a TypeError. A TaskGroup takes its place here.
+    - `time.sleep` in a coroutine stops the loop, and all tasks with it.
+    - If a task raises an exception, its TaskGroup cancels the other tasks,
+      and then raises an ExceptionGroup: one exception that holds those of
+      the tasks.
+    - If a tutorial passes coroutines to `asyncio.wait`, it is old. Since
+      Python 3.11, that is a TypeError. Use a TaskGroup instead.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
       already running: use `await process_async(1)` there instead.
 
@@ -30,7 +30,7 @@ Try
     Change `await asyncio.sleep(step)` to `time.sleep(step)`
         6 seconds both times: each piece of work ends before the next begins.
     Change `await asyncio.sleep(step)` to `asyncio.sleep(step)`
-        Nothing waits. The work is over at once, and Python warns that a
+        Nothing waits. The work is over immediately, and Python warns that a
         coroutine was never awaited.
     Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`, and
     change `time.sleep(step)` to the same
@@ -64,7 +64,7 @@ def process_sync(step):
 
 
 async def calculate_async(name, n, step):
-    """Do the same, but let other tasks go on during each step."""
+    """Like calculate_sync, but let other tasks go on during each step."""
     work = common.Work(name, task=asyncio.current_task().get_name())
     for i in range(1, n + 1):
         common.say(f"{name} -> {i} of {n} is calculating...")
@@ -95,12 +95,14 @@ def main(arguments=()):
     # Because of `timed`, this returns a pair: the records and the seconds.
     works, first = process_sync(step)
     common.say(f">>> total seconds: {first:.2f}")
-    common.chart(works, first, "job", axis=first)  # axis: its width, seconds
-    common.say("\nTogether, a task for each (they only sleep, too)")
+    # The chart is as many seconds wide as the first half took.
+    common.chart(works, first, "job", axis=first)
+    common.say("\nTogether, a task for each (while one sleeps, others go on)")
     works, second = asyncio.run(process_async(step))
     common.say(f">>> total seconds: {second:.2f}")
     common.say(f"The work was done by {common.who_worked(works)}")
     common.chart(works, second, "job", axis=first)  # on the same scale
+    common.say("\nIf the steps computed, tasks would save no time.")
     return 0
 
 

@@ -1,12 +1,12 @@
 """One thread, one session, and a task for each page.
 
-This is the *event loop* of lesson 4, with the network. It runs all tasks in
-one thread, and goes from task to task. A *task* runs a *coroutine*, which is
-what you get when you call an `async def` function. At an `await` that has to
-wait, the loop turns to another task. A call of `requests` would *block* the
-loop: during the call, no other task could run. aiohttp is made to be awaited.
-All tasks run in one thread, so they can share one *session*, an object that
-keeps connections open and uses them again.
+This lesson uses the *event loop* of lesson 4 for the network. The loop runs
+all tasks in one thread, and goes from task to task. A *task* runs a
+*coroutine*, which is what you get when you call an `async def` function. At
+an `await` that has to wait, the loop turns to another task. A call of
+`requests` would *block* the loop: during the call, no other task could run.
+aiohttp is made to be awaited. All tasks run in one thread, so they can share
+one *session*, an object that keeps connections open and uses them again.
 
 What to look for
     All nine bars begin at once, so the run takes 0.4 seconds, as long as the
@@ -16,16 +16,17 @@ What to look for
 
 Traps
     - `gather` makes a task of each coroutine, and waits for all of them. If
-      one raises an exception, `gather` raises it at once. It does not cancel
-      the others: they go on, until `asyncio.run` ends and cancels them.
+      one raises an exception, `gather` raises it immediately. It does not
+      cancel the others: they go on, until `asyncio.run` ends and cancels
+      them.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
       seconds", and nothing had been downloaded.
     - When the status and the headers of an answer are there, its body may
       still be on its way. `await response.read()` waits for it.
-    - If a library can only block, `await asyncio.to_thread(function)` calls
-      the function in another thread, and the loop goes on.
+    - If a library has only blocking functions, `await asyncio.to_thread(...)`
+      calls such a function in another thread, and the loop goes on.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
       already running: use `await request_all_sites(urls, 100)` there instead.
 
@@ -61,8 +62,8 @@ async def request_site(url, session):
         async with session.get(url, timeout=TIMEOUT) as response:
             response.raise_for_status()  # raises an error for a 404
             body = await response.read()
-    # A download can raise these; a bad URL may raise a ValueError. Other
-    # errors are bugs, and not caught.
+    # These mean that the download failed. (Some bad URLs raise a ValueError.)
+    # Any other error is a bug, and is not caught.
     except (ClientError, OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -72,7 +73,8 @@ async def request_site(url, session):
 
 async def show_site(url, session, semaphore):
     """Download *url* when *semaphore* allows it; show and return its Page."""
-    # A semaphore is a counter: it lets *limit* tasks in, and others wait.
+    # A semaphore is a counter: it lets up to `limit` tasks into this block.
+    # The others wait here until one leaves it.
     async with semaphore:
         page = await request_site(url, session)
     common.show(page)
@@ -85,15 +87,15 @@ async def request_all_sites(urls, limit):
 
     Return their Pages, in the order of *urls*.
     """
-    if limit < 1:  # The semaphore would let nobody in, and we would wait.
+    if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # By default, aiohttp allows 100 connections, and all other pages wait for
-    # one. Their time would run while they wait. So aiohttp has no limit here
-    # (0), and pages wait at the semaphore, before their time starts.
+    # aiohttp has a limit of its own, 100 connections. A page that waits for a
+    # connection has started its time already, so its bar would be too long.
+    # So pages wait at the semaphore instead. In aiohttp, 0 means "no limit".
     connector = TCPConnector(limit=0)
-    # With trust_env, aiohttp uses the environment's proxy. It slows aiohttp,
-    # so it is on only if a proxy is set.
+    # With trust_env, aiohttp looks for a proxy in the environment. Looking
+    # takes time, so this option is on only if a proxy is set.
     proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]

@@ -38,7 +38,7 @@ LIVE_URLS = ["https://www.jython.org", "http://olympus.realpython.org/dice",
              "https://realpython.com"] * 3
 
 #: The practice site: each path, the seconds until it answers, and its body,
-#: which is filled up with spaces to so many bytes.
+#: which is padded with spaces to that many bytes.
 PAGES = {
     "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),
     "/dice": (0.3, b"4"),
@@ -59,10 +59,10 @@ MOST_PROCESSES = 61 if sys.platform == "win32" else MOST
 
 
 def timed(function):
-    """Decorate *function*: it then returns a pair, its result and its seconds.
+    """Make *function* return a pair: its result, and the seconds it took.
 
-    There are two versions, because only an `async def` can `await`. For that,
-    the seconds are those of the `await`.
+    There are two versions, because only an `async def` can `await`. For an
+    `async def` function, the seconds are those of the `await`.
     """
 
     @functools.wraps(function)
@@ -84,8 +84,9 @@ def timed(function):
 
 # ---- The record of one page ------------------------------------------------
 
-#: A number for each session of this process. A plain dict would keep all
-#: sessions alive, and their connections open; a WeakKeyDictionary does not.
+#: A number for each session of this process. A WeakKeyDictionary is a dict
+#: that forgets a key which nobody uses any more. (A plain dict would keep
+#: all sessions alive, and their connections open.)
 session_numbers = weakref.WeakKeyDictionary()
 numbers_lock = threading.Lock()
 counter = itertools.count(1)
@@ -98,17 +99,17 @@ def number_of(session):
             if session not in session_numbers:
                 session_numbers[session] = next(counter)
             return session_numbers[session]
-    except TypeError:  # By mistake, this is no session, but a str, say.
+    except TypeError:  # A mistake: a str, say, cannot be a weak key.
         return None
 
 
 class Work:
-    """The record of a piece of work: who did it, and from when to when.
+    """The record of a piece of work: who did it, when it started and ended.
 
-    The worker has a name: *worker*, or that of the *task* of asyncio, or else
-    that of the current thread. `start` and `end` are seconds of the clock
-    time.perf_counter, which all processes share. `error` says what went
-    wrong; it is "" if nothing did.
+    The worker's name is *worker*, or else *task* (the name of an asyncio
+    task), or else the name of the current thread. `start` and `end` are
+    seconds on the clock time.perf_counter, which all processes share. `error`
+    says what went wrong; it is "" if nothing did.
     """
 
     def __init__(self, name, worker=None, task=None):
@@ -130,9 +131,9 @@ class Work:
 class Page(Work):
     """The record of the page at *url*, asked for over *session*.
 
-    Its time starts when it is made. `name` is the URL, `size` is in bytes. It
-    holds only plain data, and not the session itself, so it can be sent from
-    one process to another.
+    The time starts when the record is made. `name` is the URL, `size` is in
+    bytes. The record holds only plain data, and not the session itself, so it
+    can be sent from one process to another.
     """
 
     def __init__(self, url, session, worker=None, task=None):
@@ -161,14 +162,14 @@ class Page(Work):
         self.error = printable(f"{type(error).__name__}: {error}")[:300]
 
 
-# ---- What is printed of a run ----------------------------------------------
+# ---- What a run prints -----------------------------------------------------
 
-LINE = "{:<22} {:>7} {:>6} {:>6}  {}"  # of a page
-BAR_LINE = "{:<22} {:<10} {:>7} {}"  # of a page in the chart
+LINE = "{:<22} {:>7} {:>6} {:>6}  {}"  # a page
+BAR_LINE = "{:<22} {:<10} {:>7} {}"  # a page in the chart
 WIDTH = 36  # columns for the bars
 ROWS = 20  # the most bars
 
-#: The sessions seen in this run, and the number of each: 1, 2, 3, ...
+#: The sessions of all processes that this run has shown, as 1, 2, 3, ...
 run_sessions = {}
 
 
@@ -190,8 +191,8 @@ def report(urls, results, seconds):
     """
     pages = [result for result in results if isinstance(result, Page)]
     arrived = Counter(page.name for page in pages if not page.error)
-    # `&` keeps the smaller of two counts: a URL that was requested once, but
-    # arrived twice, counts once.
+    # `&` keeps the smaller of two counts. If somebody has changed a lesson, a
+    # URL that was requested once may arrive twice. Here, it counts once.
     downloaded = (arrived & Counter(urls)).total()
     sites = plural(len(urls), "site")
     if downloaded != len(urls):
@@ -207,7 +208,7 @@ def report(urls, results, seconds):
         say(f"No result came back for {plural(lost, 'page')}")
     if pages:
         say(f"The work was done by {who_worked(pages)}")
-        say("Most pages seen in flight at once (requested, not yet arrived): "
+        say("Highest number of pages in flight (requested, not yet arrived): "
             f"{in_flight(pages)}")
         chart(pages, seconds)
     run_sessions.clear()  # The next run begins with S1 again.
@@ -227,7 +228,7 @@ def who_worked(works):
 
 
 def in_flight(works):
-    """Return how many of *works*, at most, were under way at once.
+    """Return the highest number of *works* that were under way at once.
 
     This goes through all starts (+1) and ends (-1) in the order of their
     times, and counts. At equal times, sorted() puts -1 first.
@@ -249,37 +250,37 @@ def chart(works, seconds, noun="page", axis=0):
     is as wide as the run.
     """
     total = sum(work.end - work.start for work in works)
-    # The run ended with its last piece of work. (It may have begun before the
-    # first one: it takes time to start a process.)
+    # The run ended with its last piece of work, and took *seconds*. (It may
+    # have begun before the first one: starting a process takes time.)
     began = max(work.end for work in works) - seconds
     axis = max(axis or total, seconds)
-    count = plural(len(works), noun)
-    shown = f"each {noun}"
+    shown = f"each {noun}, from its start to its end"
+    bars = "all bars"
     if len(works) > ROWS:
         axis = seconds
-        shown = f"the first {ROWS} of {count}"
-    say(f"\nA bar for {shown}, from its start to its end. "
-        f"The run took {seconds:.2f} s.")
-    say(f"End to end, the bars of {count} take {total:.2f} s. "
+        shown = f"each of the first {ROWS} {noun}s, of {len(works)}"
+        bars = f"all {len(works)}"
+    say(f"\nA bar for {shown}. The run took {seconds:.2f} s.")
+    say(f"Laid one after another, {bars} take {total:.2f} s. "
         f"The chart is {axis:.2f} s wide.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(WIDTH - 3)
     say(BAR_LINE.format("worker", noun, "seconds", ruler))
     rows = sorted(works, key=lambda work: work.start)[:ROWS]
-    # Worker by worker. By length first: Thread_9 comes before Thread_10.
+    # Group by worker. Shorter names first: Thread_9 comes before Thread_10.
     rows.sort(key=lambda work: (len(work.worker), work.worker, work.process))
     for work in rows:
         say(bar(work, began, axis))
 
 
 def bar(work, began, axis):
-    """Return the row of *work* in a chart that *began* then, *axis* wide."""
+    """Return the row of *work* in a chart of *axis* seconds from *began*."""
     # Rounded as it is printed, so that equal times have equal bars.
     took = round(work.end - work.start, 2)
     blocks = "\u2588" * max(round(took / axis * WIDTH), 1)
     left = " " * max(round((work.start - began) / axis * WIDTH), 0)
     name = printable(work.name).rstrip("/").split("/")[-1][:10]
-    line = left + blocks
-    return BAR_LINE.format(work.worker[:22], name, f"{took:.2f}", line)
+    time_taken = "FAILED" if work.error else f"{took:.2f}"
+    return BAR_LINE.format(work.worker[:22], name, time_taken, left + blocks)
 
 
 def plural(number, noun):
@@ -294,9 +295,10 @@ def printable(text):
 
 
 def say(text):
-    """Print *text* at once, also on a console that cannot show all of it."""
+    """Print *text* now, even if the console cannot show all of it."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    # What it cannot show becomes an escape, such as \\u2588 for a block.
+    # What it cannot show becomes an escape: for a block of a bar, \u2588.
+    # Then each such escape becomes a "#".
     shown = text.encode(encoding, "backslashreplace").decode(encoding)
     print(shown.replace(r"\u2588", "#"), flush=True)
 
@@ -320,8 +322,9 @@ def run(main):
     except Exception as error:
         if not is_closed_pipe(error):
             raise
-        # When Python ends, it writes what is left. Send that nowhere. (This
-        # is from the documentation of Python's signal module, on SIGPIPE.)
+        # When Python exits, it writes the output that is left. From here on,
+        # the output goes nowhere. (This is from the documentation of Python's
+        # signal module, on SIGPIPE.)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         status = 1
@@ -340,7 +343,7 @@ def parse(doc, arguments, **own):
 
     *doc* is the lesson's docstring; `--help` shows its first line. *own* is
     the lesson's own option with its default: `workers=4`, say. The result has
-    the attributes `urls`, `live`, `repeat`, and that of *own*. If *arguments*
+    the attributes `urls`, `live`, `repeat` and *own*. If *arguments*
     are wrong, the program ends with status 2.
     """
     # `python -OO` removes all docstrings: then *doc* is None.
@@ -349,13 +352,13 @@ def parse(doc, arguments, **own):
     source.add_argument("urls", nargs="*", default=[], metavar="URL",
                         help="your own pages (default: a practice site)")
     source.add_argument("--live", action="store_true",
-                        help="download three real sites")
+                        help="three real sites, each three times")
     parser.add_argument("--repeat", type=int, default=1, metavar="N",
-                        help="download the list N times (default: 1)")
+                        help="the whole list N times (default: 1)")
     for name, default in own.items():
         parser.add_argument(f"--{name}", type=int, default=default,
-                            metavar="N", help="most pages in flight at once "
-                            f"(default: {default})")
+                            metavar="N", help="at most N pages in flight "
+                            f"at once (default: {default})")
     options = parser.parse_args(arguments)
     for name in ["repeat", *own]:
         check(parser, name, getattr(options, name), 1, MOST)
@@ -383,12 +386,12 @@ def check(parser, name, value, least, most):
 def sites(options):
     """Yield the list of URLs that *options* (of `parse`) ask for.
 
-    Without any, they are those of the practice site, which runs until the
-    end of the `with` block. If it cannot start, the program ends with status
-    1.
+    If they ask for none, the URLs are those of the practice site, which runs
+    until the end of the `with` block. If it cannot start, the program ends
+    with status 1.
     """
     urls = LIVE_URLS if options.live else options.urls
-    # `nullcontext` is a `with` that does nothing at its end.
+    # With `nullcontext`, the end of the `with` block does nothing.
     source = contextlib.nullcontext(urls) if urls else practice_site()
     with source as urls:
         run_sessions.clear()  # An interrupted run may have left some.
@@ -399,7 +402,7 @@ def sites(options):
 
 def proxy_is_set():
     """Return whether a proxy is set, in the environment or in the system."""
-    # "no" is no proxy: it names the hosts that are asked directly.
+    # "no" is not a proxy: it lists the hosts that are asked directly.
     return bool(getproxies().keys() - {"no"})
 
 
@@ -410,8 +413,8 @@ def proxy_is_set():
 def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    (Python lets only the main thread do that. Another thread need not: it is
-    the main thread that hears Ctrl-C.)
+    Only the main thread may do that, and only the main thread hears Ctrl-C.
+    So in another thread, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -441,14 +444,15 @@ def no_process_left():
 def stay_with_parent():
     """Let this process ignore Ctrl-C, and end when its parent ends.
 
-    Ctrl-C reaches all processes of a terminal; the parent's answer is enough.
+    Ctrl-C reaches all processes of a terminal. Only the parent has to react.
     """
 
     def end_with_parent():
-        multiprocessing.parent_process().join()  # waits until it has ended
-        os._exit(1)  # ends this process at once, whatever it is doing
+        multiprocessing.parent_process().join()  # waits for the parent's end
+        os._exit(1)  # ends this process now, whatever it is doing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A daemon thread does not keep its process alive.
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
@@ -458,7 +462,7 @@ def stay_with_parent():
 class PracticeHandler(BaseHTTPRequestHandler):
     """Answers each path of PAGES after its delay."""
 
-    protocol_version = "HTTP/1.1"  # A connection is kept for more pages.
+    protocol_version = "HTTP/1.1"  # A connection stays open for more pages.
     disable_nagle_algorithm = True  # Without this, a page takes 40 ms more.
 
     def do_GET(self):
@@ -482,9 +486,11 @@ def practice_site():
     """Start the practice site in a process of its own; yield its nine URLs.
 
     The site stops at the end of the `with` block. If the lesson is killed,
-    the site ends, too: it reads a pipe that is closed when the lesson ends.
+    the site ends, too: its standard input is a pipe from the lesson, which
+    closes then (see `serve`).
     """
-    # Ctrl-C reaches all processes of a group. The site gets its own group.
+    # Ctrl-C reaches all processes of a group. So the site gets its own group.
+    # (The "session" here is one of the terminal, not one of requests.)
     if sys.platform == "win32":
         own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     else:
@@ -509,7 +515,7 @@ def practice_site():
 
 @contextlib.contextmanager
 def no_proxy_to(host):
-    """Let no proxy come between this program and *host* in this block."""
+    """Use no proxy between this program and *host* inside this block."""
     before = os.environ.get("no_proxy")
     others = before or os.environ.get("NO_PROXY", "")
     os.environ["no_proxy"] = f"{others},{host}"
@@ -522,7 +528,7 @@ def no_proxy_to(host):
 
 
 def serve(for_a_lesson):
-    """Serve the site until Ctrl-C; or, *for_a_lesson*, until that ends."""
+    """Serve the site until Ctrl-C, or, *for_a_lesson*, until that ends."""
     with PracticeServer(("127.0.0.1", 0), PracticeHandler) as server:
         port = server.server_address[1]
         for path in PAGES:

@@ -93,6 +93,19 @@ class OwnMistakes(unittest.TestCase):
                 ):
                     run(lesson, *server.urls)
 
+    def test_only_what_a_library_raises_is_a_failed_page(self):
+        for lesson, get in (
+            ("01_sync", "requests.Session.get"),
+            ("02_threads", "requests.Session.get"),
+            ("05_aiohttp", "aiohttp.ClientSession.get"),
+        ):
+            with (
+                self.subTest(lesson),
+                mock.patch(get, side_effect=TypeError("our own")),
+                self.assertRaisesRegex(TypeError, "our own"),
+            ):
+                run(lesson, "http://127.0.0.1:1/")
+
     def test_no_urls(self):
         """`request_all_sites` may be called directly, with an empty list."""
         self.assertEqual(load("01_sync").request_all_sites([])[0], [])

@@ -171,7 +171,7 @@ class Chart(unittest.TestCase):
     def test_scale(self):
         """There is room for all bars, end to end; the words tell how long."""
         words, ruler, *rows = self.chart([page("T", 0, 1)] * 4, 1)
-        self.assertIn("The run took 1.00 s. End to end, the bars of 4 pages "
+        self.assertIn("The run took 1.00 s. Laid one after another, all bars "
                       "take 4.00 s. The chart is 4.00 s wide.", words)
         self.assertTrue(ruler.endswith(" 4.00 s"))
         self.assertEqual([row.count("\u2588") for row in rows], [9] * 4)
@@ -193,13 +193,16 @@ class Chart(unittest.TestCase):
             _, _, row = self.chart([page("T", start + 1, start + 4)], 4)
             self.assertEqual(row.index("\u2588"), 42 + 9)
 
+    def test_failed(self):
+        *_, row = self.chart([page("T", 0, 4, "Oops")], 4)
+        self.assertRegex(row, "^T +a +FAILED \u2588+$")
+
     def test_more_pages_than_rows(self):
         pages = [page("T", number, number + 2) for number in range(24)]
         words, _, *rows = self.chart(pages, 25)
         self.assertEqual(len(rows), 20)
-        self.assertIn("the first 20 of 24 pages", words)
-        self.assertIn("The chart is 25.00 s wide.", words)
-        self.assertIn("the bars of 24 pages take 48.00 s.", words)
+        self.assertIn("each of the first 20 pages, of 24.", words)
+        self.assertIn("all 24 take 48.00 s. The chart is 25.00 s wide.", words)
 
 
 class Console(unittest.TestCase):
