@@ -27,7 +27,7 @@ Traps
       only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. After Ctrl-C, the program ends
       when the pages in flight (requested, not yet arrived) have arrived or
-      timed out. A second Ctrl-C ends it immediately, with a traceback.
+      timed out. A second Ctrl-C ends it sooner, with a traceback.
 
 Try
     python 02_threads.py --workers 9

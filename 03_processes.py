@@ -8,11 +8,11 @@ take their work from one queue. What goes to a process or comes back is
 keeps its connections open, to use them again.
 
 What to look for
-    The chart looks like the one in lesson 2. On Windows and on macOS,
-    where processes start slowly, the bars begin later. In each process, one
-    thread does the work. For waiting, processes are no better than threads.
-    For computing, they are: several cores can run several processes at the
-    same time.
+    The chart looks like the one in lesson 2. Where processes start
+    slowly (on Windows, on macOS, and on Linux from Python 3.14 on), the bars
+    begin later. In each process, one thread does the work. For waiting,
+    processes are no better than threads. For computing, they are: several
+    cores can run several processes at the same time.
 
 Traps
     - A global variable is not shared: each process has its own. The pool

@@ -4,7 +4,7 @@ Calling an `async def` function makes a *coroutine*: work that has not begun.
 A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
 goes from task to task. At an `await` that really has to wait, a task pauses,
 and the loop turns to another task. If there is nothing to wait for, the task
-does not pause. A *TaskGroup* makes tasks, and waits until all have ended.
+usually goes on. A *TaskGroup* makes tasks, and waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
@@ -93,15 +93,15 @@ def main(arguments=()):
     step = common.parse_step(__doc__, arguments)
     common.say("One after another (a calculation here only sleeps)")
     # Because of `timed`, this returns a pair: the records and the seconds.
-    works, first = process_sync(step)
-    common.say(f">>> total seconds: {first:.2f}")
-    # The chart is as many seconds wide as the first half took.
-    common.chart(works, first, "job", axis=first)
+    works, in_turn = process_sync(step)
+    common.say(f">>> total seconds: {in_turn:.2f}")
+    common.chart(works, in_turn, "job")
     common.say("\nTogether, a task for each (while one sleeps, others go on)")
-    works, second = asyncio.run(process_async(step))
-    common.say(f">>> total seconds: {second:.2f}")
+    works, together = asyncio.run(process_async(step))
+    common.say(f">>> total seconds: {together:.2f}")
     common.say(f"The work was done by {common.who_worked(works)}")
-    common.chart(works, second, "job", axis=first)  # on the same scale
+    # This chart is as many seconds wide as the first one.
+    common.chart(works, together, "job", axis=in_turn)
     common.say("\nIf the steps computed, tasks would save no time.")
     return 0
 

@@ -17,8 +17,8 @@ What to look for
 Traps
     - `gather` makes a task of each coroutine, and waits for all of them. If
       one raises an exception, `gather` raises it immediately. It does not
-      cancel the others: they go on, until `asyncio.run` ends and cancels
-      them.
+      cancel the others, which go on. But here, the session is closed then,
+      so pages in flight may be shown as FAILED.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -94,8 +94,9 @@ async def request_all_sites(urls, limit):
     # connection has started its time already, so its bar would be too long.
     # So pages wait at the semaphore instead. In aiohttp, 0 means "no limit".
     connector = TCPConnector(limit=0)
-    # With trust_env, aiohttp looks for a proxy in the environment. Looking
-    # takes time, so this option is on only if a proxy is set.
+    # With trust_env, aiohttp uses the environment's proxy. But it also looks
+    # for a .netrc file, in another thread for each page. So this option is on
+    # only if a proxy is set.
     proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]

@@ -48,11 +48,11 @@ PAGES = {
 #: Seconds to wait for a connection, and then between two pieces of an answer.
 TIMEOUT = 10
 
-#: The most pages, and the most workers, that a command line may ask for.
-MOST = 1_000_000
+#: The highest number that an option of a command line may have.
+MOST_ALLOWED = 1_000_000
 
 #: The most processes of a pool: Windows has a limit.
-MOST_PROCESSES = 61 if sys.platform == "win32" else MOST
+MOST_PROCESSES = 61 if sys.platform == "win32" else MOST_ALLOWED
 
 
 # ---- The decorator that measures -------------------------------------------
@@ -89,7 +89,7 @@ def timed(function):
 #: all sessions alive, and their connections open.)
 session_numbers = weakref.WeakKeyDictionary()
 numbers_lock = threading.Lock()
-counter = itertools.count(1)
+next_number = itertools.count(1)
 
 
 def number_of(session):
@@ -97,7 +97,7 @@ def number_of(session):
     try:
         with numbers_lock:  # Several threads may ask at once.
             if session not in session_numbers:
-                session_numbers[session] = next(counter)
+                session_numbers[session] = next(next_number)
             return session_numbers[session]
     except TypeError:  # A mistake: a str, say, cannot be a weak key.
         return None
@@ -164,10 +164,10 @@ class Page(Work):
 
 # ---- What a run prints -----------------------------------------------------
 
-LINE = "{:<22} {:>7} {:>6} {:>6}  {}"  # a page
-BAR_LINE = "{:<22} {:<10} {:>7} {}"  # a page in the chart
-WIDTH = 36  # columns for the bars
-ROWS = 20  # the most bars
+PAGE_ROW = "{:<22} {:>7} {:>6} {:>6}  {}"  # a page
+BAR_ROW = "{:<22} {:<10} {:>7} {}"  # a page in the chart
+BAR_COLUMNS = 36  # columns for the bars
+MOST_BARS = 20  # the most bars
 
 #: The sessions of all processes that this run has shown, as 1, 2, 3, ...
 run_sessions = {}
@@ -176,10 +176,12 @@ run_sessions = {}
 def show(page):
     """Print the line of *page*, a Page that arrived or failed."""
     session = run_sessions.setdefault(page.session, len(run_sessions) + 1)
-    size, status, url = page.size, page.status, printable(page.name)
+    url = printable(page.name)
     if page.error:
-        size, status, url = "", "FAILED", f"{url}  {page.error}"
-    say(LINE.format(page.worker[:22], f"S{session}", size, status, url))
+        columns = "", "FAILED", f"{url}  {page.error}"
+    else:
+        columns = page.size, page.status, url
+    say(PAGE_ROW.format(page.worker[:22], f"S{session}", *columns))
 
 
 def report(urls, results, seconds):
@@ -190,10 +192,7 @@ def report(urls, results, seconds):
     and 1 if not.
     """
     pages = [result for result in results if isinstance(result, Page)]
-    arrived = Counter(page.name for page in pages if not page.error)
-    # `&` keeps the smaller of two counts. If somebody has changed a lesson, a
-    # URL that was requested once may arrive twice. Here, it counts once.
-    downloaded = (arrived & Counter(urls)).total()
+    downloaded = count_arrived(urls, pages)
     sites = plural(len(urls), "site")
     if downloaded != len(urls):
         sites = f"{downloaded} of {sites}"
@@ -211,8 +210,16 @@ def report(urls, results, seconds):
         say("Highest number of pages in flight (requested, not yet arrived): "
             f"{in_flight(pages)}")
         chart(pages, seconds)
-    run_sessions.clear()  # The next run begins with S1 again.
+    run_sessions.clear()  # The next run in a notebook begins with S1 again.
     return 0 if downloaded == len(urls) else 1
+
+
+def count_arrived(urls, pages):
+    """Return how many of *urls* arrived, as *pages* tell."""
+    arrived = Counter(page.name for page in pages if not page.error)
+    # `&` keeps the smaller of two counts. If somebody has changed a lesson, a
+    # URL that was requested once may arrive twice. Here, it counts once.
+    return (arrived & Counter(urls)).total()
 
 
 def who_worked(works):
@@ -223,8 +230,9 @@ def who_worked(works):
         "task": {(work.process, work.task) for work in works if work.task},
         "session": {work.session for work in works if work.session},
     }
-    return ", ".join(plural(len(found[noun]), noun) for noun in found
-                     if found[noun])
+    counts = [plural(len(those), noun) for noun, those in found.items()
+              if those]
+    return ", ".join(counts)
 
 
 def in_flight(works):
@@ -235,37 +243,40 @@ def in_flight(works):
     """
     changes = [(work.start, 1) for work in works]
     changes += [(work.end, -1) for work in works]
-    now = most = 0
+    now = 0
+    most = 0
     for _, change in sorted(changes):
         now += change
         most = max(most, now)
     return most
 
 
-def chart(works, seconds, noun="page", axis=0):
+def chart(works, seconds, noun="page", axis=None):
     """Draw a bar for each of *works*, whose run took *seconds*.
 
     The chart is *axis* seconds wide, by default as wide as all bars end to
-    end. If there are more than ROWS bars, it shows only the first ROWS, and
-    is as wide as the run.
+    end. If there are more bars than MOST_BARS, it shows only the first ones,
+    and is as wide as the run.
     """
     total = sum(work.end - work.start for work in works)
     # The run ended with its last piece of work, and took *seconds*. (It may
     # have begun before the first one: starting a process takes time.)
     began = max(work.end for work in works) - seconds
-    axis = max(axis or total, seconds)
+    if axis is None:
+        axis = total
+    axis = max(axis, seconds)
     shown = f"each {noun}, from its start to its end"
     bars = "all bars"
-    if len(works) > ROWS:
+    if len(works) > MOST_BARS:
         axis = seconds
-        shown = f"each of the first {ROWS} {noun}s, of {len(works)}"
+        shown = f"each of the first {MOST_BARS} {noun}s, of {len(works)}"
         bars = f"all {len(works)}"
     say(f"\nA bar for {shown}. The run took {seconds:.2f} s.")
     say(f"Laid one after another, {bars} take {total:.2f} s. "
         f"The chart is {axis:.2f} s wide.")
-    ruler = "0 s" + f"{axis:.2f} s".rjust(WIDTH - 3)
-    say(BAR_LINE.format("worker", noun, "seconds", ruler))
-    rows = sorted(works, key=lambda work: work.start)[:ROWS]
+    ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
+    say(BAR_ROW.format("worker", noun, "seconds", ruler))
+    rows = sorted(works, key=lambda work: work.start)[:MOST_BARS]
     # Group by worker. Shorter names first: Thread_9 comes before Thread_10.
     rows.sort(key=lambda work: (len(work.worker), work.worker, work.process))
     for work in rows:
@@ -276,11 +287,12 @@ def bar(work, began, axis):
     """Return the row of *work* in a chart of *axis* seconds from *began*."""
     # Rounded as it is printed, so that equal times have equal bars.
     took = round(work.end - work.start, 2)
-    blocks = "\u2588" * max(round(took / axis * WIDTH), 1)
-    left = " " * max(round((work.start - began) / axis * WIDTH), 0)
+    blocks = "\u2588" * max(round(took / axis * BAR_COLUMNS), 1)
+    left = max(round((work.start - began) / axis * BAR_COLUMNS), 0)
+    left = " " * min(left, BAR_COLUMNS - len(blocks))
     name = printable(work.name).rstrip("/").split("/")[-1][:10]
     time_taken = "FAILED" if work.error else f"{took:.2f}"
-    return BAR_LINE.format(work.worker[:22], name, time_taken, left + blocks)
+    return BAR_ROW.format(work.worker[:22], name, time_taken, left + blocks)
 
 
 def plural(number, noun):
@@ -310,15 +322,17 @@ def run(main):
     """Run *main* with the command line; exit with the status it returns.
 
     Ctrl-C ends the program with one line, and status 130. If its output is
-    closed early (by `| head`, say), it ends quietly, with status 1.
+    closed early (by `| head` on Linux or macOS), it ends quietly, with 1.
     """
     if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit("Python 3.11 or later is needed.")
+    status = 1
     try:
-        status = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        say("\nInterrupted.")
-        status = 130
+        try:
+            status = main(sys.argv[1:])
+        except KeyboardInterrupt:
+            status = 130
+            say("\nInterrupted.")
     except Exception as error:
         if not is_closed_pipe(error):
             raise
@@ -327,7 +341,6 @@ def run(main):
         # signal module, on SIGPIPE.)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
-        status = 1
     sys.exit(status)
 
 
@@ -361,7 +374,7 @@ def parse(doc, arguments, **own):
                             f"at once (default: {default})")
     options = parser.parse_args(arguments)
     for name in ["repeat", *own]:
-        check(parser, name, getattr(options, name), 1, MOST)
+        check(parser, name, getattr(options, name), 1, MOST_ALLOWED)
     return options
 
 
@@ -396,7 +409,7 @@ def sites(options):
     with source as urls:
         run_sessions.clear()  # An interrupted run may have left some.
         say("The pages, as they finish:")
-        say(LINE.format("worker", "session", "bytes", "status", "URL"))
+        say(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
 
 
@@ -411,8 +424,9 @@ def proxy_is_set():
 
 @contextlib.contextmanager
 def ctrl_c_ignored():
-    """Ignore Ctrl-C in this `with` block, and in processes started in it.
+    """Ignore Ctrl-C in this `with` block, and in processes forked in it.
 
+    (Processes that start in another way ignore it after `stay_with_parent`.)
     Only the main thread may do that, and only the main thread hears Ctrl-C.
     So in another thread, this does nothing.
     """

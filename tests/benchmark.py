@@ -5,8 +5,8 @@
     python -m tests.benchmark --many 100 1000          many at once, 02 and 05
 
 Each run has a process of its own. Figures are medians of the rounds. The
-limit is the waiting that a model cannot avoid. The plainest code does the
-same as a lesson, with the same library, and nothing else.
+least time is the waiting that a model cannot avoid. The plainest code does
+the same as a lesson, with the same library, and nothing else.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import NamedTuple
+from unittest import mock
 
 from tests import server, support
 
@@ -121,14 +122,16 @@ def memory():
 def run_here(name, plain, arguments, method):
     """Run a lesson, or its plainest code, in this process; return Figures."""
     multiprocessing.set_start_method(method, force=True)
-    function = PLAIN[name] if plain else support.load(name).main
-    support.load(name)  # Imports do not count.
+    lesson = support.load(name)  # Imports do not count.
+    function = PLAIN[name] if plain else lesson.main
     with contextlib.redirect_stdout(io.StringIO()) as output:
         before = processor_seconds()
         start = time.perf_counter()
-        function(arguments)
+        status = function(arguments)
         seconds = time.perf_counter() - start
         cpu = processor_seconds() - before
+    if status:
+        raise RuntimeError(f"{name} failed:\n{output.getvalue()}")
     threads = re.search(r"done by .* (\d+) thread", output.getvalue())
     threads = int(threads[1]) if threads else 0
     return Figures(seconds, cpu, memory(), threads=threads)
@@ -152,7 +155,7 @@ def medians(runs):
     return Figures(*map(statistics.median, zip(*runs, strict=True)))
 
 
-def limit(waits, at_once):
+def least_time(waits, at_once):
     """Return the seconds of *waits*, one a page, with so many at once."""
     free = [0] * at_once  # when each worker is free again
     for wait in waits:
@@ -179,30 +182,30 @@ def table_of_lessons(site, pages, rounds):
     print(f"\n{pages} pages, medians of {rounds} rounds\n")
     print(ROW.format("", "", "times the", "times", "pages in", "", "CPU ms",
                      "times the", "MB of the"))
-    print(ROW.format("lesson", "seconds", "limit", "as fast", "flight",
+    print(ROW.format("lesson", "seconds", "least", "as fast", "flight",
                      "connections", "a page", "plainest", "largest"))
     first = medians(runs["01_sync", False])
     for name, at_once in AT_ONCE.items():
         lesson, plain = medians(runs[name, False]), medians(runs[name, True])
         print(ROW.format(
             name, f"{lesson.seconds:.2f}",
-            times(lesson.seconds, limit(waits, at_once)),
+            times(lesson.seconds, least_time(waits, at_once)),
             times(first.seconds, lesson.seconds), round(lesson.in_flight),
             round(lesson.connections), f"{1000 * lesson.cpu / pages:.2f}",
             times(lesson.cpu, plain.cpu), round(lesson.memory / 1e6)))
     sleep = medians([measure(site, "04_asyncio_sleep", False, [])
                      for _ in range(rounds)])
     print(f"\n04_asyncio_sleep: {sleep.seconds:.2f} seconds for both halves, "
-          f"{sleep.seconds / 9:.2f} times the limit, 6 + 3.")
+          f"{sleep.seconds / 9:.2f} times the least time, 6 + 3.")
 
 
 def table_of_many(site, numbers):
     """Run 02 and 05 with many pages of a second; print a row for each."""
     site.delays = dict.fromkeys(server.PAGES, 1)
-    print("\nPages of one second each, all at once: the limit is 1 second\n")
+    print("\nPages of one second each, all at once: the least time is 1 s\n")
     print(MANY_ROW.format("", "", "", "times the", "pages in", "", "CPU ms",
                           "MB of the"))
-    print(MANY_ROW.format("lesson", "pages", "seconds", "limit", "flight",
+    print(MANY_ROW.format("lesson", "pages", "seconds", "least", "flight",
                           "threads", "a page", "largest"))
     for number in numbers:
         if not files_may_be_open(2 * number + 200):
@@ -241,12 +244,18 @@ def main():
     parser.add_argument("--pages", type=int, default=9)
     parser.add_argument("--delay", type=float, metavar="SECONDS")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--many", type=int, nargs="*", default=[])
+    parser.add_argument("--many", type=int, nargs="+", default=[])
     options = parser.parse_args()
+    if min(options.pages, options.rounds, *options.many) < 1:
+        parser.error("--pages, --rounds and --many must be 1 or more")
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, "
           f"processes by {multiprocessing.get_start_method()}")
-    with server.Server() as site:
-        site.delays = {"/jython": 0.2, "/dice": 0.3, "/realpython": 0.4}
+    with (
+        server.Server() as site,
+        mock.patch.dict(os.environ, support.ENVIRONMENT, clear=True),
+    ):
+        pages = support.load("common").PAGES
+        site.delays = {path: delay for path, (delay, _) in pages.items()}
         if options.delay is not None:
             site.delays = dict.fromkeys(server.PAGES, options.delay)
         table_of_lessons(site, options.pages, options.rounds)

@@ -5,8 +5,10 @@ import importlib
 import io
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import types
 import unittest
 from pathlib import Path
@@ -15,6 +17,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent
 DOWNLOADING = ["01_sync", "02_threads", "03_processes", "05_aiohttp"]
 LESSONS = [*DOWNLOADING, "04_asyncio_sleep"]
+README = (ROOT / "README.md").read_text("utf-8")
 #: The option of a lesson that says how many pages at once.
 OPTION = {"02_threads": "--workers", "03_processes": "--workers",
           "05_aiohttp": "--limit"}
@@ -110,8 +113,8 @@ def finish(program, timeout=120):
     return program.returncode, output, errors
 
 
-def edited(lesson, *changes):
-    """Return *lesson* as a module, its code changed as an editor would.
+def changed(lesson, *changes):
+    """Return the source of *lesson*, its code changed as an editor would.
 
     *changes* are pairs of what is there and of what takes its place.
     """
@@ -119,8 +122,23 @@ def edited(lesson, *changes):
     text, code = source.split('"""\n\n', 1)
     for old, new in changes:
         if old not in code:
-            raise AssertionError(f"{lesson} has no {old!r} to be edited")
+            raise AssertionError(f"{lesson} has no {old!r} to be changed")
         code = code.replace(old, new)
+    return f'{text}"""\n\n{code}'
+
+
+def edited(lesson, *changes):
+    """Return *lesson* as a module, with *changes*."""
     module = types.ModuleType(lesson)
-    exec(compile(f'{text}"""\n\n{code}', lesson, "exec"), vars(module))
+    exec(compile(changed(lesson, *changes), lesson, "exec"), vars(module))
     return module
+
+
+@contextlib.contextmanager
+def edited_copy(lesson, *changes):
+    """Yield the path, without .py, of a copy of *lesson* with *changes*."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = changed(lesson, *changes)
+        Path(folder, "edited.py").write_text(source, "utf-8")
+        shutil.copy(ROOT / "common.py", folder)
+        yield Path(folder, "edited")

@@ -25,6 +25,8 @@ COMMANDS = {
 
 IN_ORDER = "(/jython.*/dice.*/realpython.*){3}Downloaded 9 sites"
 ONE_AFTER_ANOTHER = "(?=(.*3 works.*2 works.*1 works){2})"
+SUBMIT = "futures = [executor.submit(request_site, url) for url in urls]"
+GATHER = "await asyncio.gather(*coroutines)"
 SUM = "sum(range(20_000_000))"
 
 #: What a suggested edit leads to: by lesson, what is there, what takes its
@@ -42,16 +44,13 @@ EDITS = [
     ("04_asyncio_sleep", "await asyncio.sleep(step)", "asyncio.sleep(step)",
      "total seconds: .*never awaited"),
     ("04_asyncio_sleep", "await asyncio.sleep(step)", SUM, ONE_AFTER_ANOTHER),
-    ("05_aiohttp", "await asyncio.gather(*coroutines)",
+    ("05_aiohttp", GATHER,
      "[await coroutine for coroutine in coroutines]",
      r"1 thread, 1 task, 1 session.*arrived.: 1\n"),
     ("05_aiohttp", "await request_site(url, session)",
      "await request_site(session, url)",
      "AttributeError: 'str' object has no attribute 'get'"),
 ]
-
-SUBMIT = "futures = [executor.submit(request_site, url) for url in urls]"
-GATHER = "await asyncio.gather(*coroutines)"
 
 
 def attempt(lesson, *arguments):
@@ -140,7 +139,7 @@ class OwnEdits(unittest.TestCase):
         self.check(told, 0, "02_threads", lose, none)
 
     def test_task_group(self):
-        new = ("[group.create_task(c) for c in coroutines]")
+        new = "[group.create_task(c) for c in coroutines]"
         body = (f"return {GATHER}",
                 "async with asyncio.TaskGroup() as group:\n"
                 f"            tasks = {new}\n"

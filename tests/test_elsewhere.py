@@ -7,11 +7,11 @@ import unittest
 from unittest import mock
 
 from tests.server import Server
-from tests.support import DOWNLOADING, ENVIRONMENT, ROOT
+from tests.support import DOWNLOADING, ENVIRONMENT, README, ROOT
 
-README = (ROOT / "README.md").read_text("utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 NOTEBOOK = all(map(importlib.util.find_spec, ("nbclient", "ipykernel")))
+SPAWN = "import multiprocessing as m; m.set_start_method('spawn')"
 DASK = importlib.util.find_spec("distributed")
 
 
@@ -33,7 +33,7 @@ class Notebook(unittest.TestCase):
 
     def test_lessons(self):
         imports = "import importlib; load = importlib.import_module\n"
-        imports += "import multiprocessing as m; m.set_start_method('spawn')"
+        imports += SPAWN
         for lesson in DOWNLOADING:
             with self.subTest(lesson), Server() as server:
                 cell = f"load({lesson!r}).main({server.urls!r})"
@@ -61,8 +61,7 @@ class Notebook(unittest.TestCase):
 
     def test_readme(self):
         cell = PYTHON[0].replace("path/to/this/folder", str(ROOT))
-        spawn = "import multiprocessing as m; m.set_start_method('spawn')"
-        for cells in ((spawn, cell), (cell,), (cell, PYTHON[1])):
+        for cells in ((SPAWN, cell), (cell,), (cell, PYTHON[1])):
             output = self.run_cells(*cells, folder=os.path.abspath(os.sep))
             self.assertIn("\nDownloaded 9 sites in ", output)
 

@@ -177,6 +177,8 @@ class Chart(unittest.TestCase):
         self.assertEqual([row.count("\u2588") for row in rows], [9] * 4)
         *_, row = self.chart([page("T", 1, 5)], 5)  # It began after a second.
         self.assertEqual((len(row), row.count("\u2588")), (len(ruler), 29))
+        *_, row = self.chart([page("T", 0.014, 1)], 1)  # rounded up twice
+        self.assertEqual(len(row), len(ruler))
         *_, row = self.chart([page("T", 0, 3)], 3, axis=1)  # longer than that
         self.assertEqual(len(row), len(ruler))
 
@@ -219,6 +221,8 @@ class Console(unittest.TestCase):
         failed = common.Page("http://a/", None)
         failed.failed(ConnectionError("two\nlines"))
         self.assertEqual(failed.error, "ConnectionError: two lines")
+        failed.failed(ConnectionError("endless " * 1000))
+        self.assertEqual(len(failed.error), 300)
 
 
 class AsyncioSleep(unittest.TestCase):

@@ -17,33 +17,34 @@ from unittest import mock
 
 from tests.server import Server
 from tests.support import (
-    DOWNLOADING, ENVIRONMENT, LESSONS, POSIX, ROOT, STRICT, finish, load,
-    run, start,
+    DOWNLOADING, ENVIRONMENT, LESSONS, POSIX, README, ROOT, STRICT,
+    edited_copy, finish, load, run, start,
 )
 
-README = (ROOT / "README.md").read_text("utf-8")
 METHODS = ("fork", "spawn", "forkserver")
 
 #: What Python itself says, rarely, if Ctrl-C comes in the microseconds in
 #: which it makes the file of a socket: no lesson can change that.
 SOCKET_HALF_MADE = "AttributeError: 'SocketIO' object has no attribute '_sock'"
 
-#: The default run of each lesson: its status, its output and its errors.
+
+#: The default run of each lesson, lesson 4's at ten times its speed.
 DEFAULTS = {}
-DEFAULT_PROGRAMS = {}
 
 
 def setUpModule():
     """Start the default runs. Whatever Python warns of is an error there."""
-    for lesson in LESSONS:
-        DEFAULT_PROGRAMS[lesson] = start(lesson, flags=STRICT)
+    for lesson in DOWNLOADING:
+        DEFAULTS[lesson] = start(lesson, flags=STRICT)
+    sleep = "04_asyncio_sleep"
+    DEFAULTS[sleep] = start(sleep, "--step", "0.1", flags=STRICT)
 
 
 def tearDownModule():
-    """Let no default run outlive these tests, whichever were chosen."""
-    for program in DEFAULT_PROGRAMS.values():
-        if program.returncode is None:
-            finish(program)
+    """Wait for them, even if no test did."""
+    for program in DEFAULTS.values():
+        with program:
+            pass
 
 
 @contextlib.contextmanager
@@ -53,18 +54,6 @@ def started_by(method, more=""):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sitecustomize.py").write_text(code.format(method) + more)
         yield ENVIRONMENT | {"PYTHONPATH": folder}
-
-
-@contextlib.contextmanager
-def edited_copy(lesson, old, new):
-    """Yield the path, without .py, of a copy of *lesson* that was edited."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = (ROOT / f"{lesson}.py").read_text("utf-8")
-        if old not in source:
-            raise AssertionError(f"{lesson} has no {old!r} to be edited")
-        Path(folder, "edited.py").write_text(source.replace(old, new), "utf-8")
-        shutil.copy(ROOT / "common.py", folder)
-        yield Path(folder, "edited")
 
 
 def start_long(lesson):
@@ -105,7 +94,7 @@ class CtrlC(unittest.TestCase):
                     self.press(program)
 
     def test_in_the_middle(self):
-        for program in [*map(start_long, DOWNLOADING)]:
+        for program in [start_long(lesson) for lesson in DOWNLOADING]:
             with self.subTest(program.args):
                 while " 200 " not in program.stdout.readline():
                     pass
@@ -123,6 +112,16 @@ class CtrlC(unittest.TestCase):
         with started_by("spawn", press) as env:
             status, _, errors = finish(start("03_processes", env=env))
         self.assertEqual((status, errors), (130, ""))
+
+    def test_when_nobody_reads_on(self):
+        """As in `python 01_sync.py | tee log`: Ctrl-C ends tee as well."""
+        program = start_long("01_sync")
+        program.stdout.readline()
+        program.stdout.close()
+        os.killpg(program.pid, signal.SIGINT)
+        with program:
+            self.assertEqual(program.stderr.read(), "")
+        self.assertEqual(program.returncode, 130)
 
     def test_asyncio_sleep(self):
         """In either half, though the first one never awaits."""
@@ -148,7 +147,7 @@ class CtrlC(unittest.TestCase):
 class Killed(unittest.TestCase):
     def test_killed(self):
         """Neither the processes of a pool nor the site stay behind."""
-        for program in [*map(start_long, DOWNLOADING)]:
+        for program in [start_long(lesson) for lesson in DOWNLOADING]:
             with self.subTest(program.args):
                 while "http:" not in (line := program.stdout.readline()):
                     pass
@@ -177,6 +176,7 @@ class Killed(unittest.TestCase):
                 program.stdout.readline()
                 program.stdout.close()
                 self.assertEqual(program.stderr.read(), "")
+                self.assertEqual(program.wait(), 1)
 
 
 @POSIX
@@ -190,7 +190,7 @@ class ProcessesThatEnd(unittest.TestCase):
             for method in METHODS:
                 env = stack.enter_context(started_by(method, more))
                 programs.append(start(lesson, *arguments, env=env))
-            for program, method in zip(programs, METHODS, strict=True):
+            for method, program in zip(METHODS, programs, strict=True):
                 with self.subTest(method):
                     status, _, errors = finish(program)
                     self.assertEqual(status, 1)
@@ -200,7 +200,7 @@ class ProcessesThatEnd(unittest.TestCase):
         """As by `kill -9`, or by a system that is out of memory."""
         old = "    page = common.Page("
         new = f"    import os; os.kill(os.getpid(), {signal.SIGKILL:d})\n"
-        with edited_copy("03_processes", old, new + old) as lesson:
+        with edited_copy("03_processes", (old, new + old)) as lesson:
             self.check("BrokenProcessPool", lesson)
 
     def test_a_pool_that_cannot_start(self):
@@ -223,13 +223,12 @@ class ProcessesThatEnd(unittest.TestCase):
         own = context.Process(target=time.sleep, args=(60,))
         of_the_lesson = context.Process(target=time.sleep, args=(60,))
         own.start()
+        self.addCleanup(own.kill)
         with self.assertRaises(KeyboardInterrupt), common.no_process_left():
             of_the_lesson.start()
             raise KeyboardInterrupt
         of_the_lesson.join()
         self.assertTrue(own.is_alive())
-        own.kill()
-        own.join()
 
 
 class InOneProcess(unittest.TestCase):
@@ -280,18 +279,17 @@ class Places(unittest.TestCase):
 
     @POSIX
     def test_start_methods(self):
-        with contextlib.ExitStack() as stack:
-            programs = []
-            for method in METHODS:
-                server = stack.enter_context(Server(gate=4))
-                env = stack.enter_context(started_by(method))
-                programs.append(start("03_processes", *server.urls, env=env,
-                                      flags=STRICT))
-            for program, method in zip(programs, METHODS, strict=True):
-                with self.subTest(method):
-                    output = self.finish_well(program)
-                    self.assertIn("4 processes, 4 threads, 4 sess", output)
-                    self.assertIn(f"{method}process-", output.lower())
+        for method in METHODS:
+            with (
+                self.subTest(method),
+                Server(gate=4) as server,
+                started_by(method) as env,
+            ):
+                program = start("03_processes", *server.urls, env=env,
+                                flags=STRICT)
+                output = self.finish_well(program)
+                self.assertIn("4 processes, 4 threads, 4 sessions", output)
+                self.assertIn(f"{method}process-", output.lower())
 
     def test_folder(self):
         """A folder with a space and Hangul in its name; another as current."""
@@ -310,7 +308,6 @@ class Places(unittest.TestCase):
                                          flags=["-S"]))
         self.assertEqual((status, errors), (0, ""))
 
-
     def test_without_docstrings(self):
         """`python -OO` removes them."""
         with Server() as server:
@@ -325,7 +322,7 @@ class Places(unittest.TestCase):
     def test_blocked_loop(self):
         """asyncio's debug mode names the task that blocks the loop."""
         old, new = "await asyncio.sleep(step)", "time.sleep(0.11)"
-        with edited_copy("04_asyncio_sleep", old, new) as lesson:
+        with edited_copy("04_asyncio_sleep", (old, new)) as lesson:
             program = start(lesson, "--step", "0", flags=["-X", "dev"])
             errors = finish(program)[2]
             self.assertRegex(errors, r"Task.*calculate_async.* took 0\.\d+ s")
@@ -361,18 +358,19 @@ class Proxies(unittest.TestCase):
 
 
 class TheDefaultRuns(unittest.TestCase):
-    """They are started before all other tests here, as they take seconds."""
+    """They run beside all other tests here, as they take seconds."""
 
     @classmethod
     def setUpClass(cls):
-        for lesson, program in DEFAULT_PROGRAMS.items():
-            DEFAULTS[lesson] = finish(program)
+        #: By lesson: its status, its output and its errors.
+        cls.ended = {lesson: finish(program)
+                     for lesson, program in DEFAULTS.items()}
 
     def test_quiet(self):
         """Status 0 and no warning, though `-X dev -W error` was asked for."""
         for lesson in LESSONS:
             with self.subTest(lesson):
-                status, output, errors = DEFAULTS[lesson]
+                status, output, errors = self.ended[lesson]
                 self.assertEqual((status, errors), (0, ""))
                 self.assertLess(max(map(len, output.splitlines())), 80)
 
@@ -381,7 +379,7 @@ class TheDefaultRuns(unittest.TestCase):
         pages = ["10782 /jython", "1 /dice", "56718 /realpython"] * 3
         for lesson in DOWNLOADING:
             with self.subTest(lesson):
-                output = DEFAULTS[lesson][1]
+                output = self.ended[lesson][1]
                 told = r" (\d+) +200  http://[\d.:]+(/\w+)"
                 rows = [" ".join(row) for row in re.findall(told, output)]
                 self.assertEqual(sorted(rows), sorted(pages))
@@ -394,14 +392,15 @@ class TheDefaultRuns(unittest.TestCase):
                     self.assertAlmostEqual(len(bar), length, delta=0.6)
 
     def test_asyncio_sleep(self):
-        output = DEFAULTS["04_asyncio_sleep"][1]
-        totals = re.findall(r"total seconds: (\d)", output)
-        self.assertEqual(totals, ["6", "3"])
+        output = self.ended["04_asyncio_sleep"][1]
+        totals = re.findall(r"total seconds: (\d\.\d)", output)
+        self.assertEqual(totals, ["0.6", "0.3"])
         self.assertIn("done by 1 process, 1 thread, 3 tasks\n", output)
-        bars = re.findall(r" (\d)\.\d\d +(\u2588+)\n", output)
+        bars = re.findall(r" 0\.(\d)\d +(\u2588+)\n", output)
         self.assertEqual(len(bars), 6)
-        for seconds, bar in bars:
-            self.assertAlmostEqual(len(bar), int(seconds) * 6, delta=1)
+        for tenths, bar in bars:
+            self.assertAlmostEqual(len(bar), int(tenths) * 6, delta=1)
+        self.assertEqual(load("common").parse_step("", []), 1)  # the default
 
     def test_readme(self):
         """What the README shows is what a lesson prints."""
@@ -410,9 +409,8 @@ class TheDefaultRuns(unittest.TestCase):
         self.assertEqual(len(shown), 3)
         for lesson, text in shown:
             with self.subTest(lesson):
-                _, _, printed = DEFAULTS[lesson][1].rpartition("\n\nDown")
+                _, _, printed = self.ended[lesson][1].rpartition("\n\nDown")
                 self.assertEqual(shape(text), shape("Down" + printed))
-
 
     def test_quick_start(self):
         """Bash and PowerShell are told the same steps."""
