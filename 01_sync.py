@@ -15,6 +15,8 @@ Traps
       of one page: which session and which worker (here, the program's only
       thread) downloaded it, when it started and ended, and whether it
       arrived. The function `common.report` counts the Pages that arrived.
+    - A failed download is noted in its Page. Any other exception is a bug, so
+      it ends the program, with a traceback.
     - A request without `timeout=` may wait for ever.
 
 Try
@@ -38,9 +40,9 @@ def request_site(url, session):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These mean that the download failed: all errors of requests itself are
-    # OSErrors, and some bad URLs raise a ValueError in another library. Any
-    # other error is a bug, and is not caught.
+    # An OSError means that the download failed: all errors of requests are
+    # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
+    # and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:

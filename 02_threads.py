@@ -17,8 +17,9 @@ What to look for
 
 Traps
     - An exception in a thread is kept until somebody asks for the result.
-      A pool also has a method `map`, which is not used here. If you called
-      it and never read its results, you would never see an error.
+      The README uses the pool's method `map`, which is shorter, and gives
+      the pages in the order of the URLs. If you called `map` and never read
+      its results, you would never see an error.
     - `requests` does not promise that threads may share a session. So each
       thread makes its own, and stores it in a `threading.local()`: an object
       whose attributes are different for each thread.
@@ -60,7 +61,10 @@ thread_local = threading.local()
 
 
 def get_session():
-    """Return this thread's session; make it when the thread first asks."""
+    """Return this thread's session; make it when the thread first asks.
+
+    When the thread has ended, Python closes the session's connections.
+    """
     if not hasattr(thread_local, "session"):
         thread_local.session = requests.Session()
     return thread_local.session
@@ -73,9 +77,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These mean that the download failed: all errors of requests itself are
-    # OSErrors, and some bad URLs raise a ValueError in another library. Any
-    # other error is a bug, and is not caught.
+    # An OSError means that the download failed: all errors of requests are
+    # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
+    # and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -98,9 +102,10 @@ def request_all_sites(urls, workers):
             common.show(page)
             pages.append(page)
     finally:
-        # After Ctrl-C or an error, empty the queue, and do not wait: so you
-        # see the error at once. (A `with` would first download all pages that
-        # are left.) Python itself waits for the threads when it exits.
+        # Normally, nothing is left to do here. After Ctrl-C or an error, this
+        # empties the queue, and does not wait, so that you see the error now.
+        # (A `with` would first download all pages that are left.) Python
+        # itself waits for the threads when it exits.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -57,7 +57,7 @@ session = None
 
 
 def start_worker():
-    """Prepare this process, a new worker of the pool."""
+    """Prepare this process, a new worker of the pool: make its session."""
     global session
     session = requests.Session()
     # If you press Ctrl-C, or end the main process, no worker stays behind.
@@ -71,9 +71,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These mean that the download failed: all errors of requests itself are
-    # OSErrors, and some bad URLs raise a ValueError in another library. Any
-    # other error is a bug, and is not caught.
+    # An OSError means that the download failed: all errors of requests are
+    # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
+    # and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -89,14 +89,15 @@ def request_all_sites(urls, workers):
     # system allows.
     workers = min(workers, len(urls) or 1, common.MOST_PROCESSES)
     with (
-        # When the `with` ends, a pool waits until its queue is empty.
+        # At the end of the `with`, a pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # But after Ctrl-C or an error, this ends the pool's processes first.
+        # The last one ends first: after Ctrl-C or an error, it ends the
+        # processes of the pool, so that there is nothing to wait for.
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes, which Ctrl-C must not hit half started.
+        # also starts the processes. While they start, Ctrl-C is ignored.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

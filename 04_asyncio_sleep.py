@@ -3,8 +3,8 @@
 Calling an `async def` function makes a *coroutine*: work that has not begun.
 A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
 goes from task to task. At an `await` that really has to wait, a task pauses,
-and the loop turns to another task. If there is nothing to wait for, the task
-usually goes on. A *TaskGroup* makes tasks, and waits until all have ended.
+and the loop turns to another task. If what it waits for is there already, the
+task goes on. A *TaskGroup* makes tasks, and waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.

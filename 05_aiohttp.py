@@ -15,10 +15,11 @@ What to look for
     which is not in the chart, is `request_all_sites` itself.)
 
 Traps
-    - `gather` makes a task of each coroutine, and waits for all of them. If
-      one raises an exception, `gather` raises it immediately. It does not
-      cancel the others, which go on. But here, the session is closed then,
-      so pages in flight may be shown as FAILED.
+    - `gather` makes a task of each coroutine, and waits for all of them. (A
+      TaskGroup, as in lesson 4, could do the same.) If one of them raises an
+      exception, `gather` raises it immediately. It does not cancel the other
+      tasks. But here, the exception also ends the `async with`, which closes
+      the session. So pages that are in flight may be shown as FAILED.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -94,10 +95,7 @@ async def request_all_sites(urls, limit):
     # connection has started its time already, so its bar would be too long.
     # So pages wait at the semaphore instead. In aiohttp, 0 means "no limit".
     connector = TCPConnector(limit=0)
-    # With trust_env, aiohttp uses the environment's proxy. But it also looks
-    # for a .netrc file, in another thread for each page. So this option is on
-    # only if a proxy is set.
-    proxy = common.proxy_is_set()
+    proxy = common.proxy_is_set()  # trust_env: use a proxy, if one is set
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]
         return await asyncio.gather(*coroutines)

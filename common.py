@@ -84,9 +84,10 @@ def timed(function):
 
 # ---- The record of one page ------------------------------------------------
 
-#: A number for each session of this process. A WeakKeyDictionary is a dict
-#: that forgets a key which nobody uses any more. (A plain dict would keep
-#: all sessions alive, and their connections open.)
+#: A number for each session of this process. (The numbers that are printed
+#: are in `run_sessions`.) A WeakKeyDictionary is a dict that forgets a key
+#: which nobody uses any more. A plain dict would keep all sessions alive, and
+#: their connections open.
 session_numbers = weakref.WeakKeyDictionary()
 numbers_lock = threading.Lock()
 next_number = itertools.count(1)
@@ -99,7 +100,7 @@ def number_of(session):
             if session not in session_numbers:
                 session_numbers[session] = next(next_number)
             return session_numbers[session]
-    except TypeError:  # A mistake: a str, say, cannot be a weak key.
+    except TypeError:  # A str cannot be a weak key: see *Try* in lesson 5.
         return None
 
 
@@ -287,12 +288,16 @@ def bar(work, began, axis):
     """Return the row of *work* in a chart of *axis* seconds from *began*."""
     # Rounded as it is printed, so that equal times have equal bars.
     took = round(work.end - work.start, 2)
-    blocks = "\u2588" * max(round(took / axis * BAR_COLUMNS), 1)
+    length = max(round(took / axis * BAR_COLUMNS), 1)
     left = max(round((work.start - began) / axis * BAR_COLUMNS), 0)
-    left = " " * min(left, BAR_COLUMNS - len(blocks))
+    left = min(left, BAR_COLUMNS - length)
+    block = "\u2588"  # a full block
+    if on_console(block) != block:
+        block = "#"
     name = printable(work.name).rstrip("/").split("/")[-1][:10]
     time_taken = "FAILED" if work.error else f"{took:.2f}"
-    return BAR_ROW.format(work.worker[:22], name, time_taken, left + blocks)
+    drawn = " " * left + block * length
+    return BAR_ROW.format(work.worker[:22], name, time_taken, drawn)
 
 
 def plural(number, noun):
@@ -308,11 +313,13 @@ def printable(text):
 
 def say(text):
     """Print *text* now, even if the console cannot show all of it."""
+    print(on_console(text), flush=True)
+
+
+def on_console(text):
+    """Return *text*, with an escape for what the console cannot show."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    # What it cannot show becomes an escape: for a block of a bar, \u2588.
-    # Then each such escape becomes a "#".
-    shown = text.encode(encoding, "backslashreplace").decode(encoding)
-    print(shown.replace(r"\u2588", "#"), flush=True)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 # ---- The command line, and the run -----------------------------------------
@@ -324,7 +331,7 @@ def run(main):
     Ctrl-C ends the program with one line, and status 130. If its output is
     closed early (by `| head` on Linux or macOS), it ends quietly, with 1.
     """
-    if sys.version_info < (3, 11):  # noqa: UP036
+    if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
     status = 1
     try:
@@ -336,11 +343,7 @@ def run(main):
     except Exception as error:
         if not is_closed_pipe(error):
             raise
-        # When Python exits, it writes the output that is left. From here on,
-        # the output goes nowhere. (This is from the documentation of Python's
-        # signal module, on SIGPIPE.)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        discard_output()
     sys.exit(status)
 
 
@@ -349,6 +352,17 @@ def is_closed_pipe(error):
     if isinstance(error, ExceptionGroup):  # as a TaskGroup raises it
         return all(is_closed_pipe(inner) for inner in error.exceptions)
     return isinstance(error, BrokenPipeError)
+
+
+def discard_output():
+    """Let all output go nowhere, from now on.
+
+    When Python exits, it writes the output that is left. If the pipe is
+    closed, that would be another error. (This way out is described in the
+    documentation of Python's signal module, "Note on SIGPIPE".)
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())  # stdout is "nowhere" now
 
 
 def parse(doc, arguments, **own):
@@ -414,7 +428,11 @@ def sites(options):
 
 
 def proxy_is_set():
-    """Return whether a proxy is set, in the environment or in the system."""
+    """Return whether a proxy is set, in the environment or in the system.
+
+    With trust_env, aiohttp uses it. But then it also looks for a .netrc file,
+    in another thread for each page. So lesson 5 does so only if needed.
+    """
     # "no" is not a proxy: it lists the hosts that are asked directly.
     return bool(getproxies().keys() - {"no"})
 
@@ -424,11 +442,12 @@ def proxy_is_set():
 
 @contextlib.contextmanager
 def ctrl_c_ignored():
-    """Ignore Ctrl-C in this `with` block, and in processes forked in it.
+    """Ignore Ctrl-C in this `with` block, and in processes that it copies.
 
-    (Processes that start in another way ignore it after `stay_with_parent`.)
-    Only the main thread may do that, and only the main thread hears Ctrl-C.
-    So in another thread, this does nothing.
+    (Processes that are no copies ignore it after `stay_with_parent`.) Only
+    the main thread may do that, and only the main thread hears Ctrl-C. So in
+    another thread, this does nothing. In Python, SIGINT is Ctrl-C, and
+    SIG_IGN means "ignore".
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -500,11 +519,10 @@ def practice_site():
     """Start the practice site in a process of its own; yield its nine URLs.
 
     The site stops at the end of the `with` block. If the lesson is killed,
-    the site ends, too: its standard input is a pipe from the lesson, which
-    closes then (see `serve`).
+    the site ends, too.
     """
-    # Ctrl-C reaches all processes of a group. So the site gets its own group.
-    # (The "session" here is one of the terminal, not one of requests.)
+    # This keeps the lesson's Ctrl-C from the site. (The "session" here is one
+    # of the terminal, not one of requests.)
     if sys.platform == "win32":
         own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     else:
@@ -550,7 +568,8 @@ def serve(for_a_lesson):
         print("Press Ctrl-C to stop the site.", flush=True)
         if for_a_lesson:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            sys.stdin.read()  # This returns when the lesson has ended.
+            # The input is a pipe from the lesson. It closes with the lesson.
+            sys.stdin.read()
         else:
             server.serve_forever()
 

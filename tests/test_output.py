@@ -209,12 +209,15 @@ class Chart(unittest.TestCase):
 
 class Console(unittest.TestCase):
     def test_what_it_cannot_show(self):
-        for encoding, shown in (
-            ("utf-8", "\u2588 \ud55c\n"), ("cp949", "# \ud55c\n"),
-            ("cp1252", "# \\ud55c\n"), ("ascii", "# \\ud55c\n"),
+        for encoding, block, shown in (
+            ("utf-8", "\u2588", "\ud55c"), ("cp949", "#", "\ud55c"),
+            ("cp1252", "#", "\\ud55c"), ("ascii", "#", "\\ud55c"),
         ):
-            output = printed(common.say, "\u2588 \ud55c", encoding=encoding)
-            self.assertEqual(output, shown)
+            output = printed(common.say, "\ud55c", encoding=encoding)
+            self.assertEqual(output, f"{shown}\n")
+            output = printed(common.chart, [page("T", 0, 1)], 1,
+                             encoding=encoding)
+            self.assertEqual(output.count(block), 36)
 
     def test_one_line(self):
         self.assertEqual(common.printable("a\nb\tc\x1b[1m\0"), "a b c [1m ")
