@@ -19,9 +19,10 @@ Traps
       calls its *initializer*, `start_worker`, once in each new process, so
       that each process makes one session and keeps it.
     - A new process imports this file, to get its functions. Without the `if`
-      at the end, each process would start the lesson again, and Python would
-      raise a RuntimeError. (On Linux before Python 3.14, a new process is a
-      copy of the main one, and imports nothing.)
+      at the end, each new process would start the lesson again. Python ends
+      such a process with a RuntimeError, and the program with a
+      BrokenProcessPool. (On Linux before Python 3.14, a new process is a copy
+      of the main one, and imports nothing.)
     - An exception in a process is kept until somebody asks for the result,
       as in lesson 2.
     - What a process prints may not reach a notebook. So each worker returns
@@ -41,9 +42,9 @@ Try
         The lines come in the order of the URLs, not as the pages finish.
     Above `page.arrived(response.status_code, response.content)`, write
     `sum(range(20_000_000))`
-        Each page now needs some computing, too. With several cores, several
-        processes compute at once, and lesson 3 takes less time than lesson
-        2. With one core, it does not.
+        Each page now needs some computing, too. If several cores are free,
+        several processes compute at once, and lesson 3 takes less time than
+        lesson 2. With one core, it does not.
 """
 
 import multiprocessing

@@ -30,8 +30,8 @@ Try
     Change `await asyncio.sleep(step)` to `time.sleep(step)`
         6 seconds both times: each piece of work ends before the next begins.
     Change `await asyncio.sleep(step)` to `asyncio.sleep(step)`
-        Nothing waits. The work is over immediately, and Python warns that a
-        coroutine was never awaited.
+        In the second half, nothing waits: it is over immediately, and Python
+        warns that a coroutine was never awaited.
     Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`, and
     change `time.sleep(step)` to the same
         Now this is real computing. The lines no longer alternate, and both
@@ -60,7 +60,11 @@ def calculate_sync(name, n, step):
 @common.timed
 def process_sync(step):
     """Do all of JOBS, one after another; return their records."""
-    return [calculate_sync(name, n, step) for name, n in JOBS]
+    works = []
+    for name, n in JOBS:
+        work = calculate_sync(name, n, step)
+        works.append(work)
+    return works
 
 
 async def calculate_async(name, n, step):

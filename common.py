@@ -118,11 +118,14 @@ class Work:
         self.process = os.getpid()
         self.thread = threading.current_thread().name
         self.task = task
-        self.worker = worker or task or self.thread
+        self.worker = worker or task or self.thread  # the first that is given
         self.session = None
         self.error = ""
         self.start = time.perf_counter()
         self.end = self.start
+
+    def __repr__(self):
+        return f"{type(self).__name__}({vars(self)})"
 
     def done(self):
         """Note that the work ends now."""
@@ -167,8 +170,8 @@ class Page(Work):
 
 PAGE_ROW = "{:<22} {:>7} {:>6} {:>6}  {}"  # a page
 BAR_ROW = "{:<22} {:<10} {:>7} {}"  # a page in the chart
-BAR_COLUMNS = 36  # columns for the bars
-MOST_BARS = 20  # the most bars
+BAR_COLUMNS = 36
+MOST_BARS = 20
 
 #: The sessions of all processes that this run has shown, as 1, 2, 3, ...
 run_sessions = {}
@@ -194,10 +197,10 @@ def report(urls, results, seconds):
     """
     pages = [result for result in results if isinstance(result, Page)]
     downloaded = count_arrived(urls, pages)
-    sites = plural(len(urls), "site")
+    count = plural(len(urls), "site")
     if downloaded != len(urls):
-        sites = f"{downloaded} of {sites}"
-    say(f"\nDownloaded {sites} in {seconds:.2f} seconds")
+        count = f"{downloaded} of {count}"
+    say(f"\nDownloaded {count} in {seconds:.2f} seconds")
     # The next two messages appear only if somebody has changed a lesson.
     for other in results:
         if not isinstance(other, Page):
@@ -343,7 +346,6 @@ def run(main):
     except Exception as error:
         if not is_closed_pipe(error):
             raise
-        discard_output()
     sys.exit(status)
 
 
@@ -352,17 +354,6 @@ def is_closed_pipe(error):
     if isinstance(error, ExceptionGroup):  # as a TaskGroup raises it
         return all(is_closed_pipe(inner) for inner in error.exceptions)
     return isinstance(error, BrokenPipeError)
-
-
-def discard_output():
-    """Let all output go nowhere, from now on.
-
-    When Python exits, it writes the output that is left. If the pipe is
-    closed, that would be another error. (This way out is described in the
-    documentation of Python's signal module, "Note on SIGPIPE".)
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())  # stdout is "nowhere" now
 
 
 def parse(doc, arguments, **own):
@@ -388,7 +379,7 @@ def parse(doc, arguments, **own):
                             f"at once (default: {default})")
     options = parser.parse_args(arguments)
     for name in ["repeat", *own]:
-        check(parser, name, getattr(options, name), 1, MOST_ALLOWED)
+        check_range(parser, name, getattr(options, name), 1, MOST_ALLOWED)
     return options
 
 
@@ -398,12 +389,12 @@ def parse_step(doc, arguments):
     parser.add_argument("--step", type=float, default=1, metavar="SECONDS",
                         help="the length of one step (default: 1)")
     step = parser.parse_args(arguments).step
-    check(parser, "step", step, 0, 60)
+    check_range(parser, "step", step, 0, 60)
     return step
 
 
-def check(parser, name, value, least, most):
-    """End the program with an error of *parser*, if *value* is not right."""
+def check_range(parser, name, value, least, most):
+    """End the program with an error of *parser*, if *value* is not allowed."""
     if not least <= value <= most:
         parser.error(f"argument --{name}: must be {least} or more, "
                      f"and at most {most}, not {value}")
@@ -442,12 +433,12 @@ def proxy_is_set():
 
 @contextlib.contextmanager
 def ctrl_c_ignored():
-    """Ignore Ctrl-C in this `with` block, and in processes that it copies.
+    """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    (Processes that are no copies ignore it after `stay_with_parent`.) Only
-    the main thread may do that, and only the main thread hears Ctrl-C. So in
-    another thread, this does nothing. In Python, SIGINT is Ctrl-C, and
-    SIG_IGN means "ignore".
+    (On Windows, and if a fork server is running already, these processes
+    ignore it only after `stay_with_parent`.) Only the main thread may do
+    that, and only the main thread hears Ctrl-C. So in another thread, this
+    does nothing. In Python, SIGINT is Ctrl-C, and SIG_IGN means "ignore".
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -463,6 +454,7 @@ def ctrl_c_ignored():
 def no_process_left():
     """If an exception ends this `with` block, end its processes, too.
 
+    These are all the processes that this program has started meanwhile.
     Processes that ran before the block began are left alone.
     """
     before = set(multiprocessing.active_children())

@@ -128,6 +128,11 @@ class OwnMistakes(unittest.TestCase):
         for error in (OSError(errno.EINVAL, "ours"), asyncio.CancelledError()):
             with self.assertRaises(type(error)):
                 run_program(mock.Mock(side_effect=error))
+        closed = BrokenPipeError()
+        for error in (closed, ExceptionGroup("of a TaskGroup", [closed])):
+            with self.assertRaises(SystemExit) as end:
+                run_program(mock.Mock(side_effect=error))
+            self.assertEqual(end.exception.code, 1)
         with (
             mock.patch.object(sys, "version_info", (3, 10)),
             self.assertRaisesRegex(SystemExit, "3.11 or later"),

@@ -101,7 +101,7 @@ class Report(unittest.TestCase):
             pages = [page("P", *span) for span in spans]
             self.assertEqual(common.in_flight(pages), most)
 
-    def test_who_carried_them(self):
+    def test_who_worked(self):
         """Threads of one name in two processes are two."""
         made = [Session() for _ in range(60)]
         pages = [page("P", 0, 0, session=one) for one in [*made, made[0]]]
@@ -137,6 +137,7 @@ class Report(unittest.TestCase):
         """It keeps no session alive, and can be sent to another process."""
         session = Session()
         made = common.Page("http://a/", session)
+        self.assertRegex(repr([made]), r"^\[Page\(.*'name': 'http://a/'.*\)\]$")
         gone = weakref.ref(session)
         del session
         self.assertIsNone(gone())

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import unittest
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
@@ -169,8 +169,8 @@ class Killed(unittest.TestCase):
     @POSIX
     def test_head(self):
         """`python 02_threads.py | head -1` ends quietly."""
-        programs = [start(lesson) for lesson in DOWNLOADING]
-        programs += [start("04_asyncio_sleep", "--step", "0.1")]
+        programs = [start_long(lesson) for lesson in DOWNLOADING]
+        programs += [start("04_asyncio_sleep")]
         for program in programs:
             with self.subTest(program.args), program:
                 program.stdout.readline()
@@ -216,6 +216,23 @@ class ProcessesThatEnd(unittest.TestCase):
             self.assertEqual(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
             raise OSError
         self.assertIs(signal.getsignal(signal.SIGINT), before)
+
+    def test_a_worker_leaves_ctrl_c_to_its_parent(self):
+        common = load("common")
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, context, common.stay_with_parent) as pool:
+            handler = pool.submit(signal.getsignal, signal.SIGINT).result()
+        self.assertEqual(handler, signal.SIG_IGN)
+
+    def test_the_practice_site_does_not_hear_ctrl_c(self):
+        """Else it would end when Ctrl-C comes while processes start."""
+        old = "            common.show(page)"
+        new = ("            import os, signal\n"
+               "            with common.ctrl_c_ignored():\n"
+               "                os.killpg(0, signal.SIGINT)\n")
+        with edited_copy("01_sync", (old, new + old)) as lesson:
+            status, output, errors = finish(start(lesson))
+        self.assertEqual((status, errors), (0, ""), output)
 
     def test_the_users_own_live_on(self):
         common = load("common")
