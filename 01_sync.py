@@ -40,7 +40,7 @@ def request_site(url, session):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # An OSError means that the download failed: all errors of requests are
+    # An OSError means that the download failed: all errors of `requests` are
     # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
     # and is not caught.
     except (OSError, ValueError) as error:

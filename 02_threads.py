@@ -12,8 +12,9 @@ What to look for
     The chart shows four staircases, one for each thread. A thread that has
     finished a page takes the next one. The ninth page starts last. It needs
     0.4 seconds, and starts when a thread has finished two shorter pages,
-    after 0.3 + 0.2 seconds. So the run takes 0.9 seconds. Even shares would
-    be 2.7 / 4 = 0.675 seconds, but a page cannot be split between threads.
+    after 0.2 + 0.3 seconds. So the run takes 0.9 seconds. Even shares would
+    be 2.7 / 4 = 0.675 seconds. But a page cannot be split between threads,
+    and here, the last page to start is a long one.
 
 Traps
     - An exception in a thread is kept until somebody asks for the result.
@@ -77,7 +78,7 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # An OSError means that the download failed: all errors of requests are
+    # An OSError means that the download failed: all errors of `requests` are
     # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
     # and is not caught.
     except (OSError, ValueError) as error:
@@ -98,14 +99,14 @@ def request_all_sites(urls, workers):
         futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.
         for future in as_completed(futures):
-            page = future.result()  # raises what the thread raised, if any
+            page = future.result()  # raises the thread's exception, if any
             common.show(page)
             pages.append(page)
     finally:
-        # Normally, nothing is left to do here. After Ctrl-C or an error, this
-        # empties the queue, and does not wait, so that you see the error now.
-        # (A `with` would first download all pages that are left.) Python
-        # itself waits for the threads when it exits.
+        # Normally, nothing is left to do here. But after Ctrl-C or an error,
+        # a `with` (as in the README) would first download all other pages.
+        # This drops them, and you see the error at once. Then Python still
+        # waits for the pages in flight before it exits.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -8,21 +8,21 @@ take their work from one queue. What goes to a process or comes back is
 keeps its connections open, to use them again.
 
 What to look for
-    The chart looks like the one in lesson 2. Where processes start
-    slowly (on Windows, on macOS, and on Linux from Python 3.14 on), the bars
-    begin later. In each process, one thread does the work. For waiting,
-    processes are no better than threads. For computing, they are: several
-    cores can run several processes at the same time.
+    The chart looks like the one in lesson 2. Where processes start slowly (on
+    Windows, on macOS, and on Linux from Python 3.14 on), the bars begin
+    later. In each process, one thread does the work. For waiting, processes
+    are no better than threads. For computing, they are better: several cores
+    can run several processes at the same time.
 
 Traps
     - A global variable is not shared: each process has its own. The pool
       calls its *initializer*, `start_worker`, once in each new process, so
       that each process makes one session and keeps it.
-    - A new process imports this file, to get its functions. Without the `if`
-      at the end, each new process would start the lesson again. Python ends
-      such a process with a RuntimeError, and the program with a
-      BrokenProcessPool. (On Linux before Python 3.14, a new process is a copy
-      of the main one, and imports nothing.)
+    - On Windows, on macOS, and on Linux from Python 3.14 on, a new process
+      imports this file, to get its functions. Without the `if` at the end, it
+      would start the lesson again. Python ends such a process with a
+      RuntimeError, and the program with a BrokenProcessPool. (On Linux before
+      Python 3.14, a new process is a copy of the main one.)
     - An exception in a process is kept until somebody asks for the result,
       as in lesson 2.
     - What a process prints may not reach a notebook. So each worker returns
@@ -72,7 +72,7 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # An OSError means that the download failed: all errors of requests are
+    # An OSError means that the download failed: all errors of `requests` are
     # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
     # and is not caught.
     except (OSError, ValueError) as error:
@@ -92,18 +92,19 @@ def request_all_sites(urls, workers):
     with (
         # At the end of the `with`, a pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # The last one ends first: after Ctrl-C or an error, it ends the
-        # processes of the pool, so that there is nothing to wait for.
+        # But before that, after Ctrl-C or an error, this ends the processes
+        # of the pool. (A thread cannot be ended, so lesson 2 has no `with`.)
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. While they start, Ctrl-C is ignored.
+        # also starts the processes. While they start, Ctrl-C is ignored: it
+        # would interrupt them, too.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.
         for future in as_completed(futures):
-            page = future.result()  # raises what the process raised, if any
+            page = future.result()  # raises the process's exception, if any
             common.show(page)
             pages.append(page)
     return pages

@@ -3,8 +3,9 @@
 Calling an `async def` function makes a *coroutine*: work that has not begun.
 A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
 goes from task to task. At an `await` that really has to wait, a task pauses,
-and the loop turns to another task. If what it waits for is there already, the
-task goes on. A *TaskGroup* makes tasks, and waits until all have ended.
+and the loop turns to another task. If the result is there already, the task
+need not wait, and goes on without a pause. A *TaskGroup* makes tasks, and
+waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
@@ -19,8 +20,8 @@ Traps
     - If a task raises an exception, its TaskGroup cancels the other tasks,
       and then raises an ExceptionGroup: one exception that holds those of
       the tasks.
-    - If a tutorial passes coroutines to `asyncio.wait`, it is old. Since
-      Python 3.11, that is a TypeError. Use a TaskGroup instead.
+    - An old tutorial may pass coroutines to `asyncio.wait`. Since Python
+      3.11, that is a TypeError. Use a TaskGroup instead.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
       already running: use `await process_async(1)` there instead.
 
@@ -86,7 +87,8 @@ async def process_async(step):
     # until all its tasks have ended.
     async with asyncio.TaskGroup() as group:
         for name, n in JOBS:
-            # This makes a task. It starts when process_async has to wait.
+            # This makes a task. It starts when process_async waits, at the
+            # end of the `async with`.
             task = group.create_task(calculate_async(name, n, step))
             tasks.append(task)
     return [task.result() for task in tasks]
@@ -104,9 +106,10 @@ def main(arguments=()):
     works, together = asyncio.run(process_async(step))
     common.say(f">>> total seconds: {together:.2f}")
     common.say(f"The work was done by {common.who_worked(works)}")
-    # This chart is as many seconds wide as the first one.
+    # This chart is as many seconds wide as the last one.
     common.chart(works, together, "job", axis=in_turn)
-    common.say("\nIf the steps computed, tasks would save no time.")
+    common.say("\nIf the steps did real computing, they would keep the thread"
+               " busy,\nand tasks would save no time.")
     return 0
 
 

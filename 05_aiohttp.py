@@ -15,16 +15,16 @@ What to look for
     which is not in the chart, is `request_all_sites` itself.)
 
 Traps
-    - `gather` makes a task of each coroutine, and waits for all of them. (A
+    - `gather` turns each coroutine into a task, and waits for all of them. (A
       TaskGroup, as in lesson 4, could do the same.) If one of them raises an
-      exception, `gather` raises it immediately. It does not cancel the other
-      tasks. But here, the exception also ends the `async with`, which closes
-      the session. So pages that are in flight may be shown as FAILED.
+      exception, `gather` raises it immediately. The other tasks go on, but
+      here, their session is closed then. So their pages may be shown as
+      FAILED.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
       seconds", and nothing had been downloaded.
-    - When the status and the headers of an answer are there, its body may
+    - When the status and the headers of an answer have arrived, its body may
       still be on its way. `await response.read()` waits for it.
     - If a library has only blocking functions, `await asyncio.to_thread(...)`
       calls such a function in another thread, and the loop goes on.
@@ -91,11 +91,12 @@ async def request_all_sites(urls, limit):
     if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # aiohttp has a limit of its own, 100 connections. A page that waits for a
-    # connection has started its time already, so its bar would be too long.
-    # So pages wait at the semaphore instead. In aiohttp, 0 means "no limit".
+    # `limit=0` turns off aiohttp's own limit, 100 connections. A page that
+    # waits for a connection would wait inside its bar. At the semaphore, it
+    # waits before its bar begins.
     connector = TCPConnector(limit=0)
-    proxy = common.proxy_is_set()  # trust_env: use a proxy, if one is set
+    # With trust_env, aiohttp uses a proxy, but takes more time for each page.
+    proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]
         return await asyncio.gather(*coroutines)

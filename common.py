@@ -48,10 +48,10 @@ PAGES = {
 #: Seconds to wait for a connection, and then between two pieces of an answer.
 TIMEOUT = 10
 
-#: The highest number that an option of a command line may have.
+#: The highest number that a command-line option may have.
 MOST_ALLOWED = 1_000_000
 
-#: The most processes of a pool: Windows has a limit.
+#: The most processes that a pool may have: Windows has a limit.
 MOST_PROCESSES = 61 if sys.platform == "win32" else MOST_ALLOWED
 
 
@@ -84,10 +84,10 @@ def timed(function):
 
 # ---- The record of one page ------------------------------------------------
 
-#: A number for each session of this process. (The numbers that are printed
-#: are in `run_sessions`.) A WeakKeyDictionary is a dict that forgets a key
-#: which nobody uses any more. A plain dict would keep all sessions alive, and
-#: their connections open.
+#: A number for each session of this process. (Another process may have the
+#: same numbers. So `show` numbers the sessions of all processes again.) A
+#: WeakKeyDictionary is a dict that forgets a key which nobody uses any more.
+#: A plain dict would keep all sessions alive, and their connections open.
 session_numbers = weakref.WeakKeyDictionary()
 numbers_lock = threading.Lock()
 next_number = itertools.count(1)
@@ -100,7 +100,7 @@ def number_of(session):
             if session not in session_numbers:
                 session_numbers[session] = next(next_number)
             return session_numbers[session]
-    except TypeError:  # A str cannot be a weak key: see *Try* in lesson 5.
+    except TypeError:  # Somebody passed a str, which cannot be a weak key.
         return None
 
 
@@ -148,7 +148,7 @@ class Page(Work):
         self.error = "did not finish"
 
     def arrived(self, status, body):
-        """Note an answer: its *status*, an int, and its *body*, in bytes.
+        """Note an answer: its *status*, an int, and its *body*, as bytes.
 
         Only a status from 200 to 299 means success (RFC 9110, section 15).
         """
@@ -173,7 +173,7 @@ BAR_ROW = "{:<22} {:<10} {:>7} {}"  # a page in the chart
 BAR_COLUMNS = 36
 MOST_BARS = 20
 
-#: The sessions of all processes that this run has shown, as 1, 2, 3, ...
+#: The sessions shown in this run, of all processes, numbered 1, 2, 3, ...
 run_sessions = {}
 
 
@@ -219,7 +219,7 @@ def report(urls, results, seconds):
 
 
 def count_arrived(urls, pages):
-    """Return how many of *urls* arrived, as *pages* tell."""
+    """Return how many of *urls* arrived, according to *pages*."""
     arrived = Counter(page.name for page in pages if not page.error)
     # `&` keeps the smaller of two counts. If somebody has changed a lesson, a
     # URL that was requested once may arrive twice. Here, it counts once.
@@ -258,26 +258,30 @@ def in_flight(works):
 def chart(works, seconds, noun="page", axis=None):
     """Draw a bar for each of *works*, whose run took *seconds*.
 
-    The chart is *axis* seconds wide, by default as wide as all bars end to
-    end. If there are more bars than MOST_BARS, it shows only the first ones,
-    and is as wide as the run.
+    The chart is *axis* seconds wide, by default as wide as all bars laid end
+    to end. If there are more works than MOST_BARS, it shows only the first
+    ones, and is as wide as the run.
     """
     total = sum(work.end - work.start for work in works)
     # The run ended with its last piece of work, and took *seconds*. (It may
     # have begun before the first one: starting a process takes time.)
     began = max(work.end for work in works) - seconds
-    if axis is None:
-        axis = total
-    axis = max(axis, seconds)
     shown = f"each {noun}, from its start to its end"
-    bars = "all bars"
+    bars = "the bars"
     if len(works) > MOST_BARS:
+        shown = f"the first {MOST_BARS} of {len(works)} {noun}s only"
+        bars = f"all {len(works)} bars"
         axis = seconds
-        shown = f"each of the first {MOST_BARS} {noun}s, of {len(works)}"
-        bars = f"all {len(works)}"
-    say(f"\nA bar for {shown}. The run took {seconds:.2f} s.")
-    say(f"Laid one after another, {bars} take {total:.2f} s. "
-        f"The chart is {axis:.2f} s wide.")
+        width = "the run"
+    elif axis is None:
+        axis = total
+        width = "that"
+    else:
+        width = "the last one"
+    axis = max(axis, seconds)
+    say(f"\nA bar for {shown}.")
+    say(f"Laid end to end, {bars} take {total:.2f} s. "
+        f"The chart is as wide as {width}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     say(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(works, key=lambda work: work.start)[:MOST_BARS]
@@ -337,7 +341,7 @@ def run(main):
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
     status = 1
-    try:
+    try:  # Nobody may read on: then, both main and say may raise an error.
         try:
             status = main(sys.argv[1:])
         except KeyboardInterrupt:
@@ -378,7 +382,7 @@ def parse(doc, arguments, **own):
                             metavar="N", help="at most N pages in flight "
                             f"at once (default: {default})")
     options = parser.parse_args(arguments)
-    for name in ["repeat", *own]:
+    for name in ["repeat", *own.keys()]:
         check_range(parser, name, getattr(options, name), 1, MOST_ALLOWED)
     return options
 
@@ -394,7 +398,7 @@ def parse_step(doc, arguments):
 
 
 def check_range(parser, name, value, least, most):
-    """End the program with an error of *parser*, if *value* is not allowed."""
+    """End the program with an error of *parser* if *value* is not allowed."""
     if not least <= value <= most:
         parser.error(f"argument --{name}: must be {least} or more, "
                      f"and at most {most}, not {value}")
@@ -413,7 +417,8 @@ def sites(options):
     source = contextlib.nullcontext(urls) if urls else practice_site()
     with source as urls:
         run_sessions.clear()  # An interrupted run may have left some.
-        say("The pages, as they finish:")
+        say("The pages, as they finish. "
+            "A session (S1, ...) keeps its connections open:")
         say(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
 
@@ -422,7 +427,7 @@ def proxy_is_set():
     """Return whether a proxy is set, in the environment or in the system.
 
     With trust_env, aiohttp uses it. But then it also looks for a .netrc file,
-    in another thread for each page. So lesson 5 does so only if needed.
+    in another thread for each page. So lesson 5 sets it only if needed.
     """
     # "no" is not a proxy: it lists the hosts that are asked directly.
     return bool(getproxies().keys() - {"no"})
@@ -435,10 +440,10 @@ def proxy_is_set():
 def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    (On Windows, and if a fork server is running already, these processes
-    ignore it only after `stay_with_parent`.) Only the main thread may do
-    that, and only the main thread hears Ctrl-C. So in another thread, this
-    does nothing. In Python, SIGINT is Ctrl-C, and SIG_IGN means "ignore".
+    (On some systems, these processes ignore it after `stay_with_parent`.)
+    Only the main thread may set how Ctrl-C is handled, and only the main
+    thread hears it. So in another thread, this does nothing. In Python,
+    SIGINT is Ctrl-C, and SIG_IGN means "ignore".
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -454,7 +459,7 @@ def ctrl_c_ignored():
 def no_process_left():
     """If an exception ends this `with` block, end its processes, too.
 
-    These are all the processes that this program has started meanwhile.
+    These are all the processes that the program has started in the block.
     Processes that ran before the block began are left alone.
     """
     before = set(multiprocessing.active_children())
@@ -467,13 +472,13 @@ def no_process_left():
 
 
 def stay_with_parent():
-    """Let this process ignore Ctrl-C, and end when its parent ends.
+    """Make this process ignore Ctrl-C, and end when its parent ends.
 
     Ctrl-C reaches all processes of a terminal. Only the parent has to react.
     """
 
     def end_with_parent():
-        multiprocessing.parent_process().join()  # waits for the parent's end
+        multiprocessing.parent_process().join()  # waits until that ends
         os._exit(1)  # ends this process now, whatever it is doing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -513,8 +518,7 @@ def practice_site():
     The site stops at the end of the `with` block. If the lesson is killed,
     the site ends, too.
     """
-    # This keeps the lesson's Ctrl-C from the site. (The "session" here is one
-    # of the terminal, not one of requests.)
+    # Ctrl-C reaches a whole group of processes. So the site gets its own.
     if sys.platform == "win32":
         own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     else:
@@ -541,6 +545,7 @@ def practice_site():
 def no_proxy_to(host):
     """Use no proxy between this program and *host* inside this block."""
     before = os.environ.get("no_proxy")
+    # Programs know both spellings, and most prefer this one.
     others = before or os.environ.get("NO_PROXY", "")
     os.environ["no_proxy"] = f"{others},{host}"
     try:
@@ -552,7 +557,7 @@ def no_proxy_to(host):
 
 
 def serve(for_a_lesson):
-    """Serve the site until Ctrl-C, or, *for_a_lesson*, until that ends."""
+    """Serve the site until Ctrl-C or, for a lesson, until the lesson ends."""
     with PracticeServer(("127.0.0.1", 0), PracticeHandler) as server:
         port = server.server_address[1]
         for path in PAGES:
@@ -560,7 +565,8 @@ def serve(for_a_lesson):
         print("Press Ctrl-C to stop the site.", flush=True)
         if for_a_lesson:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            # The input is a pipe from the lesson. It closes with the lesson.
+            # The input is a pipe from the lesson, which writes nothing to it.
+            # So this returns only when the lesson has ended.
             sys.stdin.read()
         else:
             server.serve_forever()

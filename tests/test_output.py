@@ -170,17 +170,19 @@ class Chart(unittest.TestCase):
         self.assertEqual(starts[:2], starts[2:])
 
     def test_scale(self):
-        """There is room for all bars, end to end; the words tell how long."""
+        """There is room for all bars, end to end; the words tell it."""
         words, ruler, *rows = self.chart([page("T", 0, 1)] * 4, 1)
-        self.assertIn("The run took 1.00 s. Laid one after another, all bars "
-                      "take 4.00 s. The chart is 4.00 s wide.", words)
+        self.assertIn("Laid end to end, the bars take 4.00 s. "
+                      "The chart is as wide as that.", words)
         self.assertTrue(ruler.endswith(" 4.00 s"))
         self.assertEqual([row.count("\u2588") for row in rows], [9] * 4)
         *_, row = self.chart([page("T", 1, 5)], 5)  # It began after a second.
         self.assertEqual((len(row), row.count("\u2588")), (len(ruler), 29))
         *_, row = self.chart([page("T", 0.014, 1)], 1)  # rounded up twice
         self.assertEqual(len(row), len(ruler))
-        *_, row = self.chart([page("T", 0, 3)], 3, axis=1)  # longer than that
+        # It may be longer than the one above, whose width it has.
+        words, _, row = self.chart([page("T", 0, 3)], 3, axis=1)
+        self.assertIn("The chart is as wide as the last one.", words)
         self.assertEqual(len(row), len(ruler))
 
     def test_equal_times_are_equal_bars(self):
@@ -202,10 +204,12 @@ class Chart(unittest.TestCase):
 
     def test_more_pages_than_rows(self):
         pages = [page("T", number, number + 2) for number in range(24)]
-        words, _, *rows = self.chart(pages, 25)
+        words, ruler, *rows = self.chart(pages, 25)
+        self.assertTrue(ruler.endswith(" 25.00 s"))
         self.assertEqual(len(rows), 20)
-        self.assertIn("each of the first 20 pages, of 24.", words)
-        self.assertIn("all 24 take 48.00 s. The chart is 25.00 s wide.", words)
+        self.assertIn("A bar for the first 20 of 24 pages only.", words)
+        self.assertIn("Laid end to end, all 24 bars take 48.00 s. "
+                      "The chart is as wide as the run.", words)
 
 
 class Console(unittest.TestCase):

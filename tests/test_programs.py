@@ -401,7 +401,7 @@ class TheDefaultRuns(unittest.TestCase):
                 rows = [" ".join(row) for row in re.findall(told, output)]
                 self.assertEqual(sorted(rows), sorted(pages))
                 self.assertIn("/jython 0.2 s, /dice 0.3 s, /realp", output)
-                axis = float(re.search(r"chart is (\d+\.\d\d) s", output)[1])
+                axis = float(re.search(r" 0 s +(\d\.\d\d) s\n", output)[1])
                 bars = re.findall(r" (\d\.\d\d) +(\u2588+)\n", output)
                 self.assertEqual(len(bars), 9)
                 for took, bar in bars:
