@@ -258,26 +258,26 @@ def in_flight(works):
 def chart(works, seconds, noun="page", axis=None):
     """Draw a bar for each of *works*, whose run took *seconds*.
 
-    The chart is *axis* seconds wide, by default as wide as all bars laid end
-    to end. If there are more works than MOST_BARS, it shows only the first
-    ones, and is as wide as the run.
+    The chart is *axis* seconds wide (those of the chart before), by default
+    as wide as all bars laid end to end. If the run is longer, or if there are
+    more works than MOST_BARS, the chart is as wide as the run.
     """
     total = sum(work.end - work.start for work in works)
     # The run ended with its last piece of work, and took *seconds*. (It may
     # have begun before the first one: starting a process takes time.)
     began = max(work.end for work in works) - seconds
+    width = "the last one"
+    if axis is None:
+        axis = total
+        width = "that"
     shown = f"each {noun}, from its start to its end"
     bars = "the bars"
     if len(works) > MOST_BARS:
         shown = f"the first {MOST_BARS} of {len(works)} {noun}s only"
         bars = f"all {len(works)} bars"
-        axis = seconds
+        axis = 0
+    if seconds > axis * 1.02:  # A difference of 2 % can be seen in a chart.
         width = "the run"
-    elif axis is None:
-        axis = total
-        width = "that"
-    else:
-        width = "the last one"
     axis = max(axis, seconds)
     say(f"\nA bar for {shown}.")
     say(f"Laid end to end, {bars} take {total:.2f} s. "

@@ -176,13 +176,17 @@ class Chart(unittest.TestCase):
                       "The chart is as wide as that.", words)
         self.assertTrue(ruler.endswith(" 4.00 s"))
         self.assertEqual([row.count("\u2588") for row in rows], [9] * 4)
-        *_, row = self.chart([page("T", 1, 5)], 5)  # It began after a second.
+        # It began after a second.
+        words, ruler, row = self.chart([page("T", 1, 5)], 5)
+        self.assertIn("take 4.00 s. The chart is as wide as the run.", words)
         self.assertEqual((len(row), row.count("\u2588")), (len(ruler), 29))
         *_, row = self.chart([page("T", 0.014, 1)], 1)  # rounded up twice
         self.assertEqual(len(row), len(ruler))
-        # It may be longer than the one above, whose width it has.
-        words, _, row = self.chart([page("T", 0, 3)], 3, axis=1)
+        words, _, row = self.chart([page("T", 0, 3)], 3, axis=6)
         self.assertIn("The chart is as wide as the last one.", words)
+        self.assertEqual(row.count("\u2588"), 18)
+        words, _, row = self.chart([page("T", 0, 3)], 3, axis=1)
+        self.assertIn("The chart is as wide as the run.", words)
         self.assertEqual(len(row), len(ruler))
 
     def test_equal_times_are_equal_bars(self):

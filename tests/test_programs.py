@@ -441,5 +441,5 @@ class TheDefaultRuns(unittest.TestCase):
 
 def shape(text):
     """Return the lines of *text* without what differs from run to run."""
-    text = re.sub(r"\u2588+|\d\.\d\d|Thread_\d", "", text)
+    text = re.sub(r"\u2588+|\d\.\d\d|Thread_\d|wide as .*", "", text)
     return sorted(" ".join(line.split()) for line in text.splitlines())
