@@ -41,8 +41,8 @@ def request_site(url, session):
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
     # An OSError means that the download failed: all errors of `requests` are
-    # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
-    # and is not caught.
+    # OSErrors. For some bad URLs, it lets a ValueError through. Any other
+    # error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -63,7 +63,10 @@ def request_all_sites(urls):
 
 
 def main(arguments=()):
-    """Run the lesson with *arguments*, a list of str; return its status."""
+    """Run the lesson; *arguments* are those of the command line, as str.
+
+    Return the exit status.
+    """
     # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments)
     # The practice site runs inside this `with`, unless you gave other URLs.

@@ -14,13 +14,14 @@ What to look for
     0.4 seconds, and starts when a thread has finished two shorter pages,
     after 0.2 + 0.3 seconds. So the run takes 0.9 seconds. Even shares would
     be 2.7 / 4 = 0.675 seconds. But a page cannot be split between threads,
-    and here, the last page to start is a long one.
+    and here, the last page to start is a long one. (With any number of
+    threads, the run takes 0.4 seconds at least: the slowest page.)
 
 Traps
-    - An exception in a thread is kept until somebody asks for the result.
-      The README uses the pool's method `map`, which is shorter, and gives
-      the pages in the order of the URLs. If you called `map` and never read
-      its results, you would never see an error.
+    - An exception in a thread is kept until you ask for the result, as
+      `future.result()` does here. The README uses the pool's method `map`
+      instead. If you called `map` and never read its results, you would
+      never see an error.
     - `requests` does not promise that threads may share a session. So each
       thread makes its own, and stores it in a `threading.local()`: an object
       whose attributes are different for each thread.
@@ -79,8 +80,8 @@ def request_site(url):
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
     # An OSError means that the download failed: all errors of `requests` are
-    # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
-    # and is not caught.
+    # OSErrors. For some bad URLs, it lets a ValueError through. Any other
+    # error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -105,14 +106,17 @@ def request_all_sites(urls, workers):
     finally:
         # Normally, nothing is left to do here. But after Ctrl-C or an error,
         # a `with` (as in the README) would first download all other pages.
-        # This drops them, and you see the error at once. Then Python still
-        # waits for the pages in flight before it exits.
+        # `cancel_futures` drops them. `wait=False` shows you the error now.
+        # Only when Python exits, it waits for the pages in flight.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 
 
 def main(arguments=()):
-    """Run the lesson with *arguments*, a list of str; return its status."""
+    """Run the lesson; *arguments* are those of the command line, as str.
+
+    Return the exit status.
+    """
     # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments, workers=4)
     # The practice site runs inside this `with`, unless you gave other URLs.

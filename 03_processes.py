@@ -20,9 +20,10 @@ Traps
       that each process makes one session and keeps it.
     - On Windows, on macOS, and on Linux from Python 3.14 on, a new process
       imports this file, to get its functions. Without the `if` at the end, it
-      would start the lesson again. Python ends such a process with a
-      RuntimeError, and the program with a BrokenProcessPool. (On Linux before
-      Python 3.14, a new process is a copy of the main one.)
+      would start the lesson again, and so on without end. To prevent that,
+      Python stops the new process with a RuntimeError, and `result()` raises
+      a BrokenProcessPool. (On Linux before Python 3.14, a new process is a
+      copy of the main one.)
     - An exception in a process is kept until somebody asks for the result,
       as in lesson 2.
     - What a process prints may not reach a notebook. So each worker returns
@@ -73,8 +74,8 @@ def request_site(url):
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
     # An OSError means that the download failed: all errors of `requests` are
-    # OSErrors. Some bad URLs raise a ValueError. Any other error is a bug,
-    # and is not caught.
+    # OSErrors. For some bad URLs, it lets a ValueError through. Any other
+    # error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -86,20 +87,21 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
-    # No more processes than pages (but at least one), and no more than the
-    # system allows.
+    # A pool may start all its processes at once. So it gets no more than
+    # there are pages (but at least one), and no more than the system allows.
     workers = min(workers, len(urls) or 1, common.MOST_PROCESSES)
     with (
-        # At the end of the `with`, a pool waits until its queue is empty.
+        # A `with` leaves its parts in reverse order. This comes last, and
+        # waits until the queue of the pool is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # But before that, after Ctrl-C or an error, this ends the processes
-        # of the pool. (A thread cannot be ended, so lesson 2 has no `with`.)
+        # This comes first. After Ctrl-C or an error, it ends the processes of
+        # the pool, so that there is nothing to wait for.
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. While they start, Ctrl-C is ignored: it
-        # would interrupt them, too.
+        # also starts the processes. In the meantime, Ctrl-C is ignored. It
+        # would reach the new processes, too, and each would print an error.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.
@@ -111,7 +113,10 @@ def request_all_sites(urls, workers):
 
 
 def main(arguments=()):
-    """Run the lesson with *arguments*, a list of str; return its status."""
+    """Run the lesson; *arguments* are those of the command line, as str.
+
+    Return the exit status.
+    """
     # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments, workers=4)
     # The practice site runs inside this `with`, unless you gave other URLs.

@@ -2,10 +2,9 @@
 
 Calling an `async def` function makes a *coroutine*: work that has not begun.
 A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
-goes from task to task. At an `await` that really has to wait, a task pauses,
-and the loop turns to another task. If the result is there already, the task
-need not wait, and goes on without a pause. A *TaskGroup* makes tasks, and
-waits until all have ended.
+goes from task to task. At an `await` that really has to wait (not every one
+has to), a task pauses, and the loop turns to another task. A *TaskGroup*
+makes tasks, and waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
@@ -20,7 +19,7 @@ Traps
     - If a task raises an exception, its TaskGroup cancels the other tasks,
       and then raises an ExceptionGroup: one exception that holds those of
       the tasks.
-    - An old tutorial may pass coroutines to `asyncio.wait`. Since Python
+    - In an old tutorial, you may see `asyncio.wait(coroutines)`. Since Python
       3.11, that is a TypeError. Use a TaskGroup instead.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
       already running: use `await process_async(1)` there instead.
@@ -70,6 +69,7 @@ def process_sync(step):
 
 async def calculate_async(name, n, step):
     """Like calculate_sync, but let other tasks go on during each step."""
+    # The chart shows the task's name.
     work = common.Work(name, task=asyncio.current_task().get_name())
     for i in range(1, n + 1):
         common.say(f"{name} -> {i} of {n} is calculating...")
@@ -103,6 +103,7 @@ def main(arguments=()):
     common.say(f">>> total seconds: {in_turn:.2f}")
     common.chart(works, in_turn, "job")
     common.say("\nTogether, a task for each (while one sleeps, others go on)")
+    # For an `async def`, `timed` measures until its coroutine has ended.
     works, together = asyncio.run(process_async(step))
     common.say(f">>> total seconds: {together:.2f}")
     common.say(f"The work was done by {common.who_worked(works)}")

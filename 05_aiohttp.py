@@ -17,9 +17,9 @@ What to look for
 Traps
     - `gather` turns each coroutine into a task, and waits for all of them. (A
       TaskGroup, as in lesson 4, could do the same.) If one of them raises an
-      exception, `gather` raises it immediately. The other tasks go on, but
-      here, their session is closed then. So their pages may be shown as
-      FAILED.
+      exception, `gather` raises it immediately. The other tasks go on. But
+      here, the exception also leaves the `async with`, which closes their
+      session. So their pages may be shown as FAILED.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -91,11 +91,11 @@ async def request_all_sites(urls, limit):
     if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # `limit=0` turns off aiohttp's own limit, 100 connections. A page that
-    # waits for a connection would wait inside its bar. At the semaphore, it
-    # waits before its bar begins.
+    # `limit=0` turns off aiohttp's own limit, 100 connections. With it and
+    # `--limit 200`, 100 pages would wait for a connection, and their bars
+    # would show that as download time. Here, only the semaphore limits.
     connector = TCPConnector(limit=0)
-    # With trust_env, aiohttp uses a proxy, but takes more time for each page.
+    # aiohttp uses a proxy only with trust_env. (`proxy_is_set` says more.)
     proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]
@@ -103,7 +103,10 @@ async def request_all_sites(urls, limit):
 
 
 def main(arguments=()):
-    """Run the lesson with *arguments*, a list of str; return its status."""
+    """Run the lesson; *arguments* are those of the command line, as str.
+
+    Return the exit status.
+    """
     # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments, limit=100)
     # The practice site runs inside this `with`, unless you gave other URLs.

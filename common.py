@@ -100,7 +100,7 @@ def number_of(session):
             if session not in session_numbers:
                 session_numbers[session] = next(next_number)
             return session_numbers[session]
-    except TypeError:  # Somebody passed a str, which cannot be a weak key.
+    except TypeError:  # A mistake: a str, say, cannot be a weak key.
         return None
 
 
@@ -179,7 +179,9 @@ run_sessions = {}
 
 def show(page):
     """Print the line of *page*, a Page that arrived or failed."""
-    session = run_sessions.setdefault(page.session, len(run_sessions) + 1)
+    if page.session not in run_sessions:
+        run_sessions[page.session] = len(run_sessions) + 1
+    session = run_sessions[page.session]
     url = printable(page.name)
     if page.error:
         columns = "", "FAILED", f"{url}  {page.error}"
@@ -263,8 +265,8 @@ def chart(works, seconds, noun="page", axis=None):
     more works than MOST_BARS, the chart is as wide as the run.
     """
     total = sum(work.end - work.start for work in works)
-    # The run ended with its last piece of work, and took *seconds*. (It may
-    # have begun before the first one: starting a process takes time.)
+    # The run ended with its last piece of work, so it began *seconds* before
+    # that. (The first piece may come later: starting a process takes time.)
     began = max(work.end for work in works) - seconds
     width = "the last one"
     if axis is None:
@@ -341,7 +343,8 @@ def run(main):
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
     status = 1
-    try:  # Nobody may read on: then, both main and say may raise an error.
+    # If nobody reads the output any more, main and say raise an error.
+    try:
         try:
             status = main(sys.argv[1:])
         except KeyboardInterrupt:
@@ -413,7 +416,8 @@ def sites(options):
     with status 1.
     """
     urls = LIVE_URLS if options.live else options.urls
-    # With `nullcontext`, the end of the `with` block does nothing.
+    # Either way, *source* is made for a `with`, and yields URLs. The end of
+    # a `nullcontext` does nothing.
     source = contextlib.nullcontext(urls) if urls else practice_site()
     with source as urls:
         run_sessions.clear()  # An interrupted run may have left some.
@@ -440,10 +444,11 @@ def proxy_is_set():
 def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    (On some systems, these processes ignore it after `stay_with_parent`.)
-    Only the main thread may set how Ctrl-C is handled, and only the main
-    thread hears it. So in another thread, this does nothing. In Python,
-    SIGINT is Ctrl-C, and SIG_IGN means "ignore".
+    (A process that is a copy of this one ignores it from its first moment,
+    others at the latest when they have called `stay_with_parent`.) Only the
+    main thread may set how Ctrl-C is handled, and only the main thread hears
+    it. So in another thread, this does nothing. In Python, SIGINT is Ctrl-C,
+    and SIG_IGN means "ignore".
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -474,7 +479,7 @@ def no_process_left():
 def stay_with_parent():
     """Make this process ignore Ctrl-C, and end when its parent ends.
 
-    Ctrl-C reaches all processes of a terminal. Only the parent has to react.
+    Ctrl-C reaches all processes of a group. Only the parent has to react.
     """
 
     def end_with_parent():
@@ -518,11 +523,12 @@ def practice_site():
     The site stops at the end of the `with` block. If the lesson is killed,
     the site ends, too.
     """
-    # Ctrl-C reaches a whole group of processes. So the site gets its own.
+    # Ctrl-C reaches all processes of a group. So the site gets its own group.
     if sys.platform == "win32":
         own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     else:
         own_group = {"start_new_session": True}
+    # By its input, a pipe, the site notices the lesson's end (see `serve`).
     command = [sys.executable, __file__, "--for-a-lesson"]
     site = subprocess.Popen(command, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
