@@ -63,10 +63,7 @@ def request_all_sites(urls):
 
 
 def main(arguments=()):
-    """Run the lesson; *arguments* are those of the command line, as str.
-
-    Return the exit status.
-    """
+    """Run the lesson with *arguments*, a list of str; return its status."""
     # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments)
     # The practice site runs inside this `with`, unless you gave other URLs.

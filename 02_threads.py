@@ -63,10 +63,7 @@ thread_local = threading.local()
 
 
 def get_session():
-    """Return this thread's session; make it when the thread first asks.
-
-    When the thread has ended, Python closes the session's connections.
-    """
+    """Return this thread's session; make it when the thread first asks."""
     if not hasattr(thread_local, "session"):
         thread_local.session = requests.Session()
     return thread_local.session
@@ -113,10 +110,7 @@ def request_all_sites(urls, workers):
 
 
 def main(arguments=()):
-    """Run the lesson; *arguments* are those of the command line, as str.
-
-    Return the exit status.
-    """
+    """Run the lesson with *arguments*, a list of str; return its status."""
     # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments, workers=4)
     # The practice site runs inside this `with`, unless you gave other URLs.

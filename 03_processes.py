@@ -20,10 +20,9 @@ Traps
       that each process makes one session and keeps it.
     - On Windows, on macOS, and on Linux from Python 3.14 on, a new process
       imports this file, to get its functions. Without the `if` at the end, it
-      would start the lesson again, and so on without end. To prevent that,
-      Python stops the new process with a RuntimeError, and `result()` raises
-      a BrokenProcessPool. (On Linux before Python 3.14, a new process is a
-      copy of the main one.)
+      would start the lesson again. Python stops it with a RuntimeError, and
+      `result()` raises a BrokenProcessPool. (On Linux before Python 3.14, a
+      new process is a copy of the main one.)
     - An exception in a process is kept until somebody asks for the result,
       as in lesson 2.
     - What a process prints may not reach a notebook. So each worker returns
@@ -37,8 +36,6 @@ Try
         A process for each page: 0.4 seconds, plus the time to start nine
         processes. More would not help: this lesson starts no more processes
         than pages. (On Windows, a pool cannot have more than 61.)
-    python 03_processes.py --workers 1
-        One process is lesson 1 again, plus the time to start the process.
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
     Above `page.arrived(response.status_code, response.content)`, write
@@ -113,10 +110,7 @@ def request_all_sites(urls, workers):
 
 
 def main(arguments=()):
-    """Run the lesson; *arguments* are those of the command line, as str.
-
-    Return the exit status.
-    """
+    """Run the lesson with *arguments*, a list of str; return its status."""
     # Read the command line. (`--help` shows the first line of this file.)
     options = common.parse(__doc__, arguments, workers=4)
     # The practice site runs inside this `with`, unless you gave other URLs.

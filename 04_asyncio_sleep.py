@@ -60,11 +60,7 @@ def calculate_sync(name, n, step):
 @common.timed
 def process_sync(step):
     """Do all of JOBS, one after another; return their records."""
-    works = []
-    for name, n in JOBS:
-        work = calculate_sync(name, n, step)
-        works.append(work)
-    return works
+    return [calculate_sync(name, n, step) for name, n in JOBS]
 
 
 async def calculate_async(name, n, step):

@@ -17,7 +17,6 @@ COMMANDS = {
     "02_threads.py --workers 9": ("1 process, 9 threads, 9 sessions", 9),
     "02_threads.py --workers 1": ("1 process, 1 thread, 1 session\n", 1),
     "03_processes.py --workers 9": ("9 processes, 9 threads, 9 sessions", 9),
-    "03_processes.py --workers 1": ("1 process, 1 thread, 1 session\n", 1),
     "04_asyncio_sleep.py --step 0.1": ("total seconds: 0.*seconds: 0", 0),
     "05_aiohttp.py --limit 4": ("9 tasks, 1 session.*arrived.: 4\n", 4),
     "05_aiohttp.py --repeat 10": ("Downloaded 90 sites.*arrived.: 90\n", 90),
