@@ -18,10 +18,10 @@ What to look for
     threads, the run takes 0.4 seconds at least: the slowest page.)
 
 Traps
-    - An exception in a thread is kept until you ask for the result, as
-      `future.result()` does here. The README uses the pool's method `map`
-      instead. If you called `map` and never read its results, you would
-      never see an error.
+    - An exception in a thread is kept until you ask for the result. Here,
+      `result()` does that, and raises it in the main thread. The README uses
+      the pool's method `map` instead. If you called `map` and never read its
+      results, you would never see an error.
     - `requests` does not promise that threads may share a session. So each
       thread makes its own, and stores it in a `threading.local()`: an object
       whose attributes are different for each thread.
@@ -101,10 +101,9 @@ def request_all_sites(urls, workers):
             common.show(page)
             pages.append(page)
     finally:
-        # Normally, nothing is left to do here. But after Ctrl-C or an error,
-        # a `with` (as in the README) would first download all other pages.
-        # `cancel_futures` drops them. `wait=False` shows you the error now.
-        # Only when Python exits, it waits for the pages in flight.
+        # The end of a `with` (as in the README) waits for the whole queue,
+        # also after Ctrl-C or an error. This drops the queue, and shows you
+        # the error now. (When Python exits, it waits for pages in flight.)
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -20,11 +20,11 @@ Traps
       that each process makes one session and keeps it.
     - On Windows, on macOS, and on Linux from Python 3.14 on, a new process
       imports this file, to get its functions. Without the `if` at the end, it
-      would start the lesson again. Python stops it with a RuntimeError, and
-      `result()` raises a BrokenProcessPool. (On Linux before Python 3.14, a
-      new process is a copy of the main one.)
-    - An exception in a process is kept until somebody asks for the result,
-      as in lesson 2.
+      would start the lesson again. Python stops that process with a
+      RuntimeError. In the main process, `result()` then raises a
+      BrokenProcessPool. (On Linux before Python 3.14, a new process is a copy
+      of the main one.)
+    - An exception in a process is kept until `result()`, as in lesson 2.
     - What a process prints may not reach a notebook. So each worker returns
       its Page, and the main process prints it.
     - Python has an older pool, too: `multiprocessing.Pool`. If one of its
@@ -88,11 +88,11 @@ def request_all_sites(urls, workers):
     # there are pages (but at least one), and no more than the system allows.
     workers = min(workers, len(urls) or 1, common.MOST_PROCESSES)
     with (
-        # A `with` leaves its parts in reverse order. This comes last, and
-        # waits until the queue of the pool is empty.
+        # A `with` leaves its parts in reverse order. This part is left last:
+        # it waits until the queue of the pool is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # This comes first. After Ctrl-C or an error, it ends the processes of
-        # the pool, so that there is nothing to wait for.
+        # This part is left first: after Ctrl-C or an error, it ends the
+        # processes of the pool, so that there is nothing to wait for.
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a

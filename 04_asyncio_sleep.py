@@ -2,9 +2,9 @@
 
 Calling an `async def` function makes a *coroutine*: work that has not begun.
 A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
-goes from task to task. At an `await` that really has to wait (not every one
-has to), a task pauses, and the loop turns to another task. A *TaskGroup*
-makes tasks, and waits until all have ended.
+goes from task to task. At an `await` that has to wait (not if the result is
+there already), a task pauses, and the loop turns to another task. A
+*TaskGroup* makes tasks, and waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.

@@ -18,8 +18,8 @@ Traps
     - `gather` turns each coroutine into a task, and waits for all of them. (A
       TaskGroup, as in lesson 4, could do the same.) If one of them raises an
       exception, `gather` raises it immediately. The other tasks go on. But
-      here, the exception also leaves the `async with`, which closes their
-      session. So their pages may be shown as FAILED.
+      here, the exception also leaves the `async with` of their session, and
+      closes it. So their pages may be shown as FAILED.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -91,9 +91,9 @@ async def request_all_sites(urls, limit):
     if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # `limit=0` turns off aiohttp's own limit, 100 connections. With it and
-    # `--limit 200`, 100 pages would wait for a connection, and their bars
-    # would show that as download time. Here, only the semaphore limits.
+    # aiohttp has its own limit: 100 connections. With `--limit 200`, then, 100
+    # pages would wait for one, and their bars would show that as download
+    # time. `limit=0` turns it off, so that only the semaphore limits.
     connector = TCPConnector(limit=0)
     # aiohttp uses a proxy only with trust_env. (`proxy_is_set` says more.)
     proxy = common.proxy_is_set()

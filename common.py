@@ -100,7 +100,7 @@ def number_of(session):
             if session not in session_numbers:
                 session_numbers[session] = next(next_number)
             return session_numbers[session]
-    except TypeError:  # A mistake: a str, say, cannot be a weak key.
+    except TypeError:  # A str, say (last *Try* of lesson 5), is no weak key.
         return None
 
 
@@ -268,7 +268,7 @@ def chart(works, seconds, noun="page", axis=None):
     # The run ended with its last piece of work, so it began *seconds* before
     # that. (The first piece may come later: starting a process takes time.)
     began = max(work.end for work in works) - seconds
-    width = "the last one"
+    width = "the last one"  # This ends a sentence, below.
     if axis is None:
         axis = total
         width = "that"
@@ -277,7 +277,7 @@ def chart(works, seconds, noun="page", axis=None):
     if len(works) > MOST_BARS:
         shown = f"the first {MOST_BARS} of {len(works)} {noun}s only"
         bars = f"all {len(works)} bars"
-        axis = 0
+        axis = 0  # So the run decides.
     if seconds > axis * 1.02:  # A difference of 2 % can be seen in a chart.
         width = "the run"
     axis = max(axis, seconds)
@@ -416,8 +416,7 @@ def sites(options):
     with status 1.
     """
     urls = LIVE_URLS if options.live else options.urls
-    # Either way, *source* is made for a `with`, and yields URLs. The end of
-    # a `nullcontext` does nothing.
+    # `nullcontext(urls)` is for a `with`, too. It only hands out *urls*.
     source = contextlib.nullcontext(urls) if urls else practice_site()
     with source as urls:
         run_sessions.clear()  # An interrupted run may have left some.
@@ -444,11 +443,10 @@ def proxy_is_set():
 def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    (A process that is a copy of this one ignores it from its first moment,
-    others at the latest when they have called `stay_with_parent`.) Only the
-    main thread may set how Ctrl-C is handled, and only the main thread hears
-    it. So in another thread, this does nothing. In Python, SIGINT is Ctrl-C,
-    and SIG_IGN means "ignore".
+    (On Windows, these ignore it when they have called `stay_with_parent`.)
+    Only the main thread may set how Ctrl-C is handled, and only the main
+    thread hears it. So in another thread, this does nothing. In Python,
+    SIGINT is Ctrl-C, and SIG_IGN means "ignore".
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -523,12 +521,13 @@ def practice_site():
     The site stops at the end of the `with` block. If the lesson is killed,
     the site ends, too.
     """
-    # Ctrl-C reaches all processes of a group. So the site gets its own group.
+    # Ctrl-C reaches all processes that one command of a terminal has started:
+    # a group. So the site gets its own group.
     if sys.platform == "win32":
         own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     else:
         own_group = {"start_new_session": True}
-    # By its input, a pipe, the site notices the lesson's end (see `serve`).
+    # The site prints its URLs, and ends when its input, a pipe, is closed.
     command = [sys.executable, __file__, "--for-a-lesson"]
     site = subprocess.Popen(command, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -564,6 +563,7 @@ def no_proxy_to(host):
 
 def serve(for_a_lesson):
     """Serve the site until Ctrl-C or, for a lesson, until the lesson ends."""
+    # Port 0 means: any port that is free.
     with PracticeServer(("127.0.0.1", 0), PracticeHandler) as server:
         port = server.server_address[1]
         for path in PAGES:

@@ -245,6 +245,7 @@ class ProcessesThatEnd(unittest.TestCase):
             of_the_lesson.start()
             raise KeyboardInterrupt
         of_the_lesson.join()
+        own.join(timeout=0.5)  # It would end now, if it had been told to.
         self.assertTrue(own.is_alive())
 
 
