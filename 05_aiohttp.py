@@ -91,9 +91,9 @@ async def request_all_sites(urls, limit):
     if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # aiohttp has its own limit: 100 connections. With `--limit 200`, 100 pages
+    # aiohttp itself allows 100 connections. With `--limit 200`, 100 pages
     # would wait for one, and their bars would show that as download time.
-    # `limit=0` turns this limit off, so that only the semaphore limits.
+    # `limit=0` turns that limit off, so that only the semaphore limits.
     connector = TCPConnector(limit=0)
     # aiohttp uses a proxy only with trust_env. (`proxy_is_set` says more.)
     proxy = common.proxy_is_set()
