@@ -30,7 +30,8 @@ Traps
       only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. After Ctrl-C, the program ends
       when the pages in flight (requested, not yet arrived) have arrived or
-      timed out. A second Ctrl-C ends it sooner, with a traceback.
+      failed. (The practice site stops, so they fail at once.) A second Ctrl-C
+      ends it sooner, with a traceback.
 
 Try
     python 02_threads.py --workers 9
@@ -103,7 +104,7 @@ def request_all_sites(urls, workers):
     finally:
         # The end of a `with` (as in the README) waits for the whole queue,
         # also after Ctrl-C or an error. This drops the queue, and shows you
-        # the error now. (When Python exits, it waits for pages in flight.)
+        # the error now. (Python waits for pages in flight when it exits.)
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

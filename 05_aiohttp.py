@@ -17,9 +17,9 @@ What to look for
 Traps
     - `gather` turns each coroutine into a task, and waits for all of them. (A
       TaskGroup, as in lesson 4, could do the same.) If one of them raises an
-      exception, `gather` raises it immediately. The other tasks go on. But
-      here, the exception also leaves the `async with` of their session, and
-      closes it. So their pages may be shown as FAILED.
+      exception, `gather` raises it immediately. The other tasks go on, but
+      here only until `asyncio.run` ends, and cancels them. (In a notebook,
+      their session is closed, so their pages may be shown as FAILED.)
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -51,7 +51,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 import common
 
 # Seconds to wait for a connection, and then between two pieces of an answer.
-TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT)
+# *connect* is for all that comes before the request, also what a proxy does.
+TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
+                        connect=6 * common.TIMEOUT)
 
 
 async def request_site(url, session):

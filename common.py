@@ -236,8 +236,10 @@ def who_worked(works):
         "task": {(work.process, work.task) for work in works if work.task},
         "session": {work.session for work in works if work.session},
     }
-    counts = [plural(len(those), noun) for noun, those in found.items()
-              if those]
+    counts = []
+    for noun, different in found.items():
+        if different:
+            counts.append(plural(len(different), noun))
     return ", ".join(counts)
 
 
@@ -385,6 +387,9 @@ def parse(doc, arguments, **own):
                             metavar="N", help="at most N pages in flight "
                             f"at once (default: {default})")
     options = parser.parse_args(arguments)
+    for url in options.urls:
+        if url.startswith("//"):
+            parser.error(f"argument URL: no http: or https: in {url}")
     for name in ["repeat", *own.keys()]:
         check_range(parser, name, getattr(options, name), 1, MOST_ALLOWED)
     return options

@@ -4,9 +4,10 @@
     python -m tests.benchmark --pages 900 --delay 0    what a page costs
     python -m tests.benchmark --many 100 1000          many at once, 02 and 05
 
-Each run has a process of its own. Figures are medians of the rounds. The
-least time is the waiting that a model cannot avoid. The plainest code does
-the same as a lesson, with the same library, and nothing else.
+Each run has a process of its own. The first table has medians of the rounds.
+The minimum time is the waiting that a lesson cannot avoid. The plainest
+program downloads the same pages as a lesson, with the same library, and no
+more.
 """
 
 import argparse
@@ -82,12 +83,12 @@ def plain_processes(urls):
 async def download_all(urls):
     import aiohttp
 
-    async def download(url):
+    async def fetch(url):
         async with session.get(url) as response:
             print(len(await response.read()), url)
 
     async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*map(download, urls))
+        await asyncio.gather(*map(fetch, urls))
 
 
 def plain_aiohttp(urls):
@@ -104,6 +105,15 @@ PLAIN = {"01_sync": plain_sync, "02_threads": plain_threads,
 def processor_seconds():
     """Return the seconds of this process, and of those that it waited for."""
     return time.process_time() + sum(os.times()[2:4])
+
+
+def processes_are_counted():
+    """Return whether the figures hold those of a pool's processes.
+
+    Windows does not count them, and those of a fork server are not ours.
+    """
+    method = multiprocessing.get_start_method()
+    return sys.platform != "win32" and method != "forkserver"
 
 
 def memory():
@@ -161,7 +171,7 @@ def medians(runs):
     return Figures(*map(statistics.median, zip(*runs, strict=True)))
 
 
-def least_time(waits, at_once):
+def minimum_time(waits, at_once):
     """Return the seconds of *waits*, one a page, with so many at once."""
     free = [0] * at_once  # when each worker is free again
     for wait in waits:
@@ -188,30 +198,34 @@ def table_of_lessons(site, pages, rounds):
     print(f"\n{pages} pages, medians of {rounds} rounds\n")
     print(ROW.format("", "", "times the", "times", "pages in", "", "CPU ms",
                      "times the", "MB of the"))
-    print(ROW.format("lesson", "seconds", "least", "as fast", "flight",
+    print(ROW.format("lesson", "seconds", "minimum", "as fast", "flight",
                      "connections", "a page", "plainest", "largest"))
     first = medians(runs["01_sync", False])
     for name, at_once in AT_ONCE.items():
-        lesson, plain = medians(runs[name, False]), medians(runs[name, True])
+        lesson = medians(runs[name, False])
+        plain = medians(runs[name, True])
+        own = (f"{1000 * lesson.cpu / pages:.2f}",
+               times(lesson.cpu, plain.cpu), round(lesson.memory / 1e6))
+        if name == "03_processes" and not processes_are_counted():
+            own = ("-", "-", "-")
         print(ROW.format(
             name, f"{lesson.seconds:.2f}",
-            times(lesson.seconds, least_time(waits, at_once)),
+            times(lesson.seconds, minimum_time(waits, at_once)),
             times(first.seconds, lesson.seconds), round(lesson.in_flight),
-            round(lesson.connections), f"{1000 * lesson.cpu / pages:.2f}",
-            times(lesson.cpu, plain.cpu), round(lesson.memory / 1e6)))
+            round(lesson.connections), *own))
     sleep = medians([measure(site, "04_asyncio_sleep", False, [])
                      for _ in range(rounds)])
     print(f"\n04_asyncio_sleep: {sleep.seconds:.2f} seconds for both halves, "
-          f"{sleep.seconds / 9:.2f} times the least time, 6 + 3.")
+          f"{sleep.seconds / 9:.2f} times the minimum time, 6 + 3.")
 
 
 def table_of_many(site, numbers):
     """Run 02 and 05 with many pages of a second; print a row for each."""
     site.delays = dict.fromkeys(server.PAGES, 1)
-    print("\nPages of one second each, all at once: the least time is 1 s\n")
+    print("\nPages of one second each, all at once: the minimum time is 1 s\n")
     print(MANY_ROW.format("", "", "", "times the", "pages in", "", "CPU ms",
                           "MB of the"))
-    print(MANY_ROW.format("lesson", "pages", "seconds", "least", "flight",
+    print(MANY_ROW.format("lesson", "pages", "seconds", "minimum", "flight",
                           "threads", "a page", "largest"))
     for number in numbers:
         if not files_may_be_open(2 * number + 200):

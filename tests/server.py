@@ -137,10 +137,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"." * size)
 
     def do_CONNECT(self):
-        """Note what a proxy is asked for, and refuse it."""
+        """Note what a proxy is asked for, and refuse it, or be silent."""
         self.server.begin(self.path)
         self.server.end()
-        self.send_error(502)
+        if self.path.startswith("silent"):
+            self.server.over.wait(5)
+        else:
+            self.send_error(502)
 
     def log_message(self, *_):
         """Print nothing."""

@@ -138,7 +138,7 @@ class OwnEdits(unittest.TestCase):
         self.check(told, 0, "02_threads", lose, none)
 
     def test_task_group(self):
-        new = "[group.create_task(c) for c in coroutines]"
+        new = "[group.create_task(show) for show in coroutines]"
         body = (f"return {GATHER}",
                 "async with asyncio.TaskGroup() as group:\n"
                 f"            tasks = {new}\n"

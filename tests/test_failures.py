@@ -12,7 +12,9 @@ from unittest import mock
 
 from tests.answers import FAULTS, ODD
 from tests.server import Server
-from tests.support import DOWNLOADING, load, run, short_timeouts
+from tests.support import (
+    DOWNLOADING, ENVIRONMENT, load, run, short_timeouts,
+)
 
 
 class Table(unittest.TestCase):
@@ -70,6 +72,20 @@ class Table(unittest.TestCase):
                 self.assertEqual(status, 1)
                 self.assertIn("Downloaded 0 of 2 sites in ", output)
                 self.assertEqual(len(re.findall("FAILED.*[Tt]ime", output)), 2)
+
+    def test_silent_proxy(self):
+        """Nor does a proxy keep a lesson waiting for ever."""
+        for lesson in ("01_sync", "02_threads", "05_aiohttp"):
+            with (
+                self.subTest(lesson),
+                Server() as proxy,
+                mock.patch.dict(ENVIRONMENT, https_proxy=proxy.address),
+                short_timeouts(),
+            ):
+                status, output = run(lesson, "https://silent.invalid/")
+                self.assertEqual(status, 1)
+                self.assertRegex(output, "FAILED.*[Tt]ime")
+                self.assertEqual(proxy.seen, ["silent.invalid:443"])
 
     def test_slow(self):
         """The time-out is for a pause, not for the whole of a page."""
@@ -150,6 +166,7 @@ class CommandLine(unittest.TestCase):
     def test_wrong(self):
         for lesson in DOWNLOADING:
             self.check(lesson, "--nonsense", "--nonsense")
+            self.check(lesson, "URL: .* in //a/", "http://a/", "//a/")
             self.check(lesson, "--live", "--live", "http://127.0.0.1:1/")
             self.check(lesson, "must be 1 or more", "--repeat", "0")
             for number in ("0", "-1", "1.5", "x"):

@@ -27,7 +27,6 @@ METHODS = ("fork", "spawn", "forkserver")
 #: which it makes the file of a socket: no lesson can change that.
 SOCKET_HALF_MADE = "AttributeError: 'SocketIO' object has no attribute '_sock'"
 
-
 #: The default run of each lesson, lesson 4's at ten times its speed.
 DEFAULTS = {}
 
