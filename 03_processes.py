@@ -20,7 +20,7 @@ Traps
       that each process makes one session and keeps it.
     - On Windows, on macOS, and on Linux from Python 3.14 on, a new process
       imports this file, to get its functions. Without the `if` at the end, it
-      would start the lesson again. Python stops that process with a
+      would start the lesson again, and so on. So Python stops it with a
       RuntimeError. In the main process, `result()` then raises a
       BrokenProcessPool. (On Linux before Python 3.14, a new process is a copy
       of the main one.)
