@@ -19,17 +19,16 @@ Traps
       calls its *initializer*, `start_worker`, once in each new process, so
       that each process makes one session and keeps it.
     - On Windows, on macOS, and on Linux from Python 3.14 on, a new process
-      imports this file, to get its functions. Without the `if` at the end, it
-      would start the lesson again, and so on. So Python stops it with a
-      RuntimeError. In the main process, `result()` then raises a
-      BrokenProcessPool. (On Linux before Python 3.14, a new process is a copy
-      of the main one.)
+      imports this file, to get its functions. There, `__name__` is not
+      "__main__". Without the `if` at the end, the new process would start the
+      lesson again, and so on. So Python stops it with a RuntimeError, and in
+      the main process, `result()` then raises a BrokenProcessPool. (On Linux
+      before Python 3.14, a new process is a copy of the main one.)
     - An exception in a process is kept until `result()`, as in lesson 2.
     - What a process prints may not reach a notebook. So each worker returns
       its Page, and the main process prints it.
-    - Python has an older pool, too: `multiprocessing.Pool`. If one of its
-      processes is killed, that pool waits for ever. Here, `result()` raises a
-      BrokenProcessPool.
+    - If a process is killed, `result()` raises a BrokenProcessPool. (Python's
+      older pool, `multiprocessing.Pool`, would wait for ever.)
 
 Try
     python 03_processes.py --workers 9
@@ -97,7 +96,7 @@ def request_all_sites(urls, workers):
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. In the meantime, Ctrl-C is ignored. It
+        # also starts the processes. While they start, Ctrl-C is ignored: it
         # would reach the new processes, too, and each would print an error.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]

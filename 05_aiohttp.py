@@ -38,7 +38,8 @@ Try
         90 pages, all at once, still in about 0.4 seconds.
     Change `await asyncio.gather(*coroutines)` to
     `[await coroutine for coroutine in coroutines]`
-        `await` alone makes nothing concurrent: the run takes 2.7 seconds.
+        `await` alone makes nothing concurrent: there is no other task to turn
+        to. The run takes 2.7 seconds.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
         The learner's mistake: here, the program ends with an AttributeError.
@@ -93,8 +94,8 @@ async def request_all_sites(urls, limit):
     if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # aiohttp itself allows 100 connections. With `--limit 200`, 100 pages
-    # would wait for one, and their bars would show that as download time.
+    # aiohttp itself allows 100 connections. Of 200 pages at once, 100 would
+    # wait for a connection, and their bars would show that as download time.
     # `limit=0` turns that limit off, so that only the semaphore limits.
     connector = TCPConnector(limit=0)
     # aiohttp uses a proxy only with trust_env. (`proxy_is_set` says more.)

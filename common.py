@@ -448,7 +448,7 @@ def proxy_is_set():
 def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    (On Windows, these ignore it when they have called `stay_with_parent`.)
+    (On Windows, these processes ignore it only a moment later.)
     Only the main thread may set how Ctrl-C is handled, and only the main
     thread hears it. So in another thread, this does nothing. In Python,
     SIGINT is Ctrl-C, and SIG_IGN means "ignore".
@@ -532,7 +532,8 @@ def practice_site():
         own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     else:
         own_group = {"start_new_session": True}
-    # The site prints its URLs, and ends when its input, a pipe, is closed.
+    # The site prints its URLs. It ends when this process ends, because its
+    # input, a pipe from this process, is closed then.
     command = [sys.executable, __file__, "--for-a-lesson"]
     site = subprocess.Popen(command, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
