@@ -23,7 +23,8 @@ Try
     python 01_sync.py --repeat 2
         Twice the pages take twice the time.
     python 01_sync.py http://127.0.0.1:1/
-        Nobody listens there. The page FAILED, and the exit status is 1.
+        Nobody listens there. The page is shown as FAILED, and the exit status
+        is 1.
     Change `page = request_site(url, session)` to
     `page = request_site(url, requests.Session())`
         Nine sessions, so nine connections: one for each page.

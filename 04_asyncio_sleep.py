@@ -83,8 +83,8 @@ async def process_async(step):
     # until all its tasks have ended.
     async with asyncio.TaskGroup() as group:
         for name, n in JOBS:
-            # This makes a task. It starts when process_async waits, at the
-            # end of the `async with`.
+            # `create_task` makes a task, which starts when process_async
+            # waits: at the end of the `async with`.
             task = group.create_task(calculate_async(name, n, step))
             tasks.append(task)
     return [task.result() for task in tasks]

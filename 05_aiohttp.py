@@ -3,7 +3,7 @@
 This lesson uses the *event loop* of lesson 4 for the network. The loop runs
 all tasks in one thread, and goes from task to task. A *task* runs a
 *coroutine*, which is what you get when you call an `async def` function. At
-an `await` that has to wait, the loop turns to another task. A call of
+an `await` that has to wait, the loop turns to another task. A call to
 `requests` would *block* the loop: during the call, no other task could run.
 aiohttp is made to be awaited. All tasks run in one thread, so they can share
 one *session*, an object that keeps connections open and uses them again.
@@ -77,8 +77,8 @@ async def request_site(url, session):
 
 async def show_site(url, session, semaphore):
     """Download *url* when *semaphore* allows it; show and return its Page."""
-    # A semaphore is a counter: it lets up to `limit` tasks into this block.
-    # The others wait here until one leaves it.
+    # A semaphore is a counter: it lets a fixed number of tasks (`--limit`)
+    # into this block. The others wait here until one leaves it.
     async with semaphore:
         page = await request_site(url, session)
     common.show(page)

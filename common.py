@@ -370,8 +370,8 @@ def parse(doc, arguments, **own):
 
     *doc* is the lesson's docstring; `--help` shows its first line. *own* is
     the lesson's own option with its default: `workers=4`, say. The result has
-    the attributes `urls`, `live`, `repeat` and *own*. If *arguments*
-    are wrong, the program ends with status 2.
+    the attributes `urls`, `live`, `repeat` and *own*. If *arguments* are
+    wrong, the program ends with status 2.
     """
     # `python -OO` removes all docstrings: then *doc* is None.
     parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
@@ -448,10 +448,10 @@ def proxy_is_set():
 def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    (On Windows, these processes ignore it only a moment later.)
-    Only the main thread may set how Ctrl-C is handled, and only the main
-    thread hears it. So in another thread, this does nothing. In Python,
-    SIGINT is Ctrl-C, and SIG_IGN means "ignore".
+    (On Windows, these processes ignore it only a moment later.) Only the main
+    thread may set how Ctrl-C is handled, and only the main thread hears it.
+    So in another thread, this does nothing. In Python, SIGINT is Ctrl-C, and
+    SIG_IGN means "ignore".
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -137,7 +137,8 @@ class Report(unittest.TestCase):
         """It keeps no session alive, and can be sent to another process."""
         session = Session()
         made = common.Page("http://a/", session)
-        self.assertRegex(repr([made]), r"^\[Page\(.*'name': 'http://a/'.*\)\]$")
+        shown = repr([made])
+        self.assertRegex(shown, r"^\[Page\(.*'name': 'http://a/'.*\)\]$")
         gone = weakref.ref(session)
         del session
         self.assertIsNone(gone())
