@@ -50,9 +50,9 @@ def calculate_sync(name, n, step):
     """Do *n* steps of *step* seconds each; return the record, a Work."""
     work = common.Work(name)  # Its time starts here.
     for i in range(1, n + 1):
-        common.say(f"{name} -> {i} of {n} is calculating...")
+        print(f"{name} -> {i} of {n} is calculating...")
         time.sleep(step)
-    common.say(f"{name} - {n} works are done!")
+    print(f"{name} - {n} works are done!")
     work.done()
     return work
 
@@ -68,9 +68,9 @@ async def calculate_async(name, n, step):
     # The chart shows the task's name.
     work = common.Work(name, task=asyncio.current_task().get_name())
     for i in range(1, n + 1):
-        common.say(f"{name} -> {i} of {n} is calculating...")
+        print(f"{name} -> {i} of {n} is calculating...")
         await asyncio.sleep(step)
-    common.say(f"{name} - {n} works are done!")
+    print(f"{name} - {n} works are done!")
     work.done()
     return work
 
@@ -93,19 +93,19 @@ async def process_async(step):
 def main(arguments=()):
     """Run both halves with *arguments*, a list of str; return the status."""
     step = common.parse_step(__doc__, arguments)
-    common.say("One after another (a calculation here only sleeps)")
+    print("One after another (a calculation here only sleeps)")
     # Because of `timed`, this returns a pair: the records and the seconds.
     works, in_turn = process_sync(step)
-    common.say(f">>> total seconds: {in_turn:.2f}")
+    print(f">>> total seconds: {in_turn:.2f}")
     common.chart(works, in_turn, "job")
-    common.say("\nTogether, a task for each (while one sleeps, others go on)")
+    print("\nTogether, a task for each (while one sleeps, others go on)")
     # For an `async def`, `timed` measures until its coroutine has ended.
     works, together = asyncio.run(process_async(step))
-    common.say(f">>> total seconds: {together:.2f}")
-    common.say(f"The work was done by {common.who_worked(works)}")
+    print(f">>> total seconds: {together:.2f}")
+    print(f"The work was done by {common.who_worked(works)}")
     # This chart is as many seconds wide as the last one.
     common.chart(works, together, "job", axis=in_turn)
-    common.say("\nIf the steps did real computing, they would keep the thread"
+    print("\nIf the steps did real computing, they would keep the thread"
                " busy,\nand tasks would save no time.")
     return 0
 

@@ -128,23 +128,14 @@ class OwnEdits(unittest.TestCase):
         """Nine exceptions come back as results: they are no downloads."""
         hide = GATHER, GATHER[:-1] + ", return_exceptions=True)"
         swap = "request_site(url, session)\n", "request_site(session, url)\n"
-        told = "Downloaded 0 of 9 sites.*Expected a Page, got AttributeError"
+        told = "Downloaded 0 of 9 sites.*instead of a Page: AttributeError"
         self.check(told, 0, "05_aiohttp", hide, swap)
 
     def test_the_notebooks_results_that_nobody_reads(self):
         lose = SUBMIT, "executor.map(request_site, urls)"
         none = "in as_completed(futures)", "in ()"
-        told = "Downloaded 0 of 9 sites.*No result came back for 9 pages"
+        told = "Downloaded 0 of 9 sites"
         self.check(told, 0, "02_threads", lose, none)
-
-    def test_task_group(self):
-        new = "[group.create_task(show) for show in coroutines]"
-        body = (f"return {GATHER}",
-                "async with asyncio.TaskGroup() as group:\n"
-                f"            tasks = {new}\n"
-                "        return [task.result() for task in tasks]")
-        told = r"Downloaded 9 sites.*9 tasks, 1 session.*arrived.: 9\n"
-        self.check(told, 9, "05_aiohttp", body)
 
     def test_requests_block_the_event_loop(self):
         told = r"Downloaded 9 sites.*9 tasks, 1 session\n.*arrived.: 1\n"
@@ -155,19 +146,8 @@ class OwnEdits(unittest.TestCase):
                    ("await response.read()", "response.content"),
                    ("response.status,", "response.status_code,"))
 
-    def test_the_same_url_again_and_again(self):
-        told = "Downloaded 3 of 9 sites"
-        edit = "submit(request_site, url)", "submit(request_site, urls[0])"
-        self.check(told, 0, "02_threads", edit)
-
     def test_map(self):
         read = "as_completed(futures)", "executor.map(request_site, urls)"
         told = r"Downloaded 9 sites.*4 threads, 4 sessions.*arrived.: 4\n"
         self.check(told, 4, "02_threads", (SUBMIT, "pass"), read,
                    ("future.result()", "future"))
-
-    def test_one_session_for_all_threads(self):
-        told = r"Downloaded 9 sites.*4 threads, 1 session\n.*arrived.: 4\n"
-        self.check(told, 4, "02_threads",
-                   ("session = get_session()", "session = SHARED"),
-                   ("thread_local =", "SHARED = requests.Session()\nold ="))

@@ -7,7 +7,7 @@ import unittest
 from unittest import mock
 
 from tests.server import Server
-from tests.support import DOWNLOADING, ENVIRONMENT, README, ROOT
+from tests.support import ENVIRONMENT, README, ROOT
 
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 NOTEBOOK = all(map(importlib.util.find_spec, ("nbclient", "ipykernel")))
@@ -31,24 +31,6 @@ class Notebook(unittest.TestCase):
         parts = notebook.cells[-1].outputs
         return "".join(part.get("text", "") for part in parts)
 
-    def test_lessons(self):
-        imports = "import importlib; load = importlib.import_module\n"
-        imports += SPAWN
-        for lesson in DOWNLOADING:
-            with self.subTest(lesson), Server() as server:
-                cell = f"load({lesson!r}).main({server.urls!r})"
-                if lesson == "05_aiohttp":
-                    cell = (
-                        f"urls = {server.urls!r}; lesson = load({lesson!r})\n"
-                        "pages, s = await lesson.request_all_sites(urls, 9)\n"
-                        "lesson.common.report(urls, pages, s)")
-                output = self.run_cells(imports, cell)
-                self.assertIn("\nDownloaded 9 sites in ", output)
-                self.assertEqual(output.count(" 200  http://"), 9)
-        cell = "await load('04_asyncio_sleep').process_async(0.01)"
-        output = self.run_cells(imports, cell)
-        self.assertEqual(output.count("One - 3 works are done!"), 1)
-
     def test_interrupt(self):
         """A KeyboardInterrupt, no more; and the kernel goes on."""
         press = ("import _thread, importlib, threading\n"
@@ -60,10 +42,16 @@ class Notebook(unittest.TestCase):
         self.assertIn("heard", self.run_cells(press))
 
     def test_readme(self):
-        cell = PYTHON[0].replace("path/to/this/folder", str(ROOT))
-        for cells in ((SPAWN, cell), (cell,), (cell, PYTHON[1])):
+        """Its cells, in any folder; processes by fork, and by spawn."""
+        first = PYTHON[0].replace("path/to/this/folder", str(ROOT))
+        for cells in ((first,), (SPAWN, first), (first, PYTHON[1])):
             output = self.run_cells(*cells, folder=os.path.abspath(os.sep))
             self.assertIn("\nDownloaded 9 sites in ", output)
+            self.assertEqual(output.count(" 200  http://"), 9)
+        sleep = ("lesson = importlib.import_module('04_asyncio_sleep')\n"
+                 "await lesson.process_async(0.01)")
+        output = self.run_cells(first, sleep)
+        self.assertEqual(output.count("One - 3 works are done!"), 1)
 
 
 @unittest.skipUnless(DASK, "distributed is not installed")
