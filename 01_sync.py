@@ -1,8 +1,8 @@
 """One page after another: the lesson to compare the others with.
 
-The program asks for a page, waits until all of it is there, and only then
+The program asks for a page, waits until all of it has arrived, and only then
 asks for the next one. It downloads all pages over one *session*: an object
-that keeps its connection to the site open, and uses it again.
+that keeps its connection to the site open, and reuses it for the next page.
 
 What to look for
     In the chart, each bar begins where the bar above it ends. At most one
@@ -11,20 +11,20 @@ What to look for
 
 Traps
     - Do not print "Downloaded 9 sites" just because there were 9 URLs: some
-      pages may have failed. Here, `request_site` returns a *Page*, the record
-      of one page: which session and which worker (here, the program's only
-      thread) downloaded it, when it started and ended, and whether it
-      arrived. The function `common.report` counts the Pages that arrived.
-    - A failed download is noted in its Page. Any other exception is a bug, so
-      it ends the program, with a traceback.
-    - A request without `timeout=` may wait for ever.
+      pages may have failed. Here, `request_site` returns a *Page*: the record
+      of one download, with its session, its worker (here, the program's only
+      thread), its start and end. Its method `arrived` or `failed` records the
+      result. The function `common.report` counts the Pages that arrived.
+    - A failed download is recorded in its Page. Any other exception is a bug,
+      so it ends the program, with a traceback.
+    - A request without `timeout=` may wait forever.
 
 Try
     python 01_sync.py --repeat 2
         Twice the pages take twice the time.
     python 01_sync.py http://127.0.0.1:1/
-        Nobody listens there. The page is shown as FAILED, and the exit status
-        is 1.
+        Nothing listens at this address. The page is shown as FAILED, and the
+        exit status is 1.
     Change `page = request_site(url, session)` to
     `page = request_site(url, requests.Session())`
         Nine sessions, so nine connections: one for each page.
@@ -41,8 +41,8 @@ def request_site(url, session):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # An OSError means that the download failed: all errors of `requests` are
-    # OSErrors. For some bad URLs, it lets a ValueError through. Any other
+    # These errors mean that the download failed. (All errors of `requests`
+    # are OSErrors, but some bad URLs raise a ValueError instead.) Any other
     # error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)

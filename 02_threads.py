@@ -1,12 +1,13 @@
 """A pool of threads, with a session for each thread.
 
-A *session* is an object that keeps its connections open, to use them again. A
-thread runs a function while other threads run theirs. A *pool* is a fixed
-number of *workers*, here threads, that take their work from one queue. The
-GIL, Python's global lock, lets only one thread run Python code at a time. But
-a thread that waits for the network lets go of the GIL, and other threads go
-on. (There is also a free-threaded Python, without a GIL. It lets threads
-compute at the same time. It makes no difference to waiting.)
+A thread runs a function while other threads run theirs. A *pool* is a fixed
+number of *workers*, here threads, that take their work from one queue. A
+*session* is an object that keeps its connections open, and reuses them.
+
+The GIL, Python's global lock, lets only one thread run Python code at a time.
+But a thread that waits for the network releases the GIL, so other threads can
+run. (There is also a free-threaded Python, without a GIL. It lets threads
+compute at the same time. For waiting, it makes no difference.)
 
 What to look for
     The chart shows four staircases, one for each thread. A thread that has
@@ -15,23 +16,23 @@ What to look for
     after 0.2 + 0.3 seconds. So the run takes 0.9 seconds. Even shares would
     be 2.7 / 4 = 0.675 seconds. But a page cannot be split between threads,
     and here, the last page to start is a long one. (With any number of
-    threads, the run takes 0.4 seconds at least: the slowest page.)
+    threads, the run takes at least 0.4 seconds: the slowest page.)
 
 Traps
     - An exception in a thread is kept until you ask for the result. Here,
-      `result()` does that, and raises it in the main thread. The README uses
-      the pool's method `map` instead. If you called `map` and never read its
-      results, you would never see an error.
-    - `requests` does not promise that threads may share a session. So each
+      `result()` raises the exception again, in the main thread. The README
+      uses the pool's method `map` instead. If you called `map` and never read
+      its results, you would never see an exception.
+    - `requests` does not promise that threads can share a session. So each
       thread makes its own, and stores it in a `threading.local()`: an object
       whose attributes are different for each thread.
-    - If several threads change the same data, only one may do so at a time:
-      a `threading.Lock` makes sure of that. This file needs no lock, because
+    - If several threads change the same data, they must take turns. A
+      `threading.Lock` makes sure of that. This file needs no lock, because
       only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. After Ctrl-C, the program ends
       when the pages in flight (requested, not yet arrived) have arrived or
-      failed. (The practice site stops, so they fail at once.) A second Ctrl-C
-      ends it sooner, with a traceback.
+      failed. That may take ten seconds. (With the practice site, they fail
+      immediately, because Ctrl-C also stops the site.)
 
 Try
     python 02_threads.py --workers 9
@@ -44,13 +45,12 @@ Try
         The lines come in the order of the URLs, not as the pages finish.
     Above `page.arrived(response.status_code, response.content)`, write
     `sum(range(20_000_000))`
-        Each page now needs some computing, too. The bars grow much longer:
-        the threads still wait at the same time, but they compute in turn,
-        because only one can hold the GIL. Do the same in lesson 3, and
-        compare.
+        Each page now needs some computing, too. The threads wait at the same
+        time, but they compute one at a time, because only one can hold the
+        GIL. So the bars grow much longer. Compare with the same in lesson 3.
     Change `submit(request_site, url)` to `submit(request_site)`
-        This mistake causes a TypeError in a thread. `result()` raises it
-        again, so you see it.
+        This mistake causes a TypeError in a thread. You see it, because
+        `result()` raises it again.
 """
 
 import threading
@@ -77,8 +77,8 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # An OSError means that the download failed: all errors of `requests` are
-    # OSErrors. For some bad URLs, it lets a ValueError through. Any other
+    # These errors mean that the download failed. (All errors of `requests`
+    # are OSErrors, but some bad URLs raise a ValueError instead.) Any other
     # error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
@@ -102,9 +102,9 @@ def request_all_sites(urls, workers):
             common.show(page)
             pages.append(page)
     finally:
-        # The end of a `with` (as in the README) waits for the whole queue,
-        # also after Ctrl-C or an error. This drops the queue, and shows you
-        # the error now. (Python waits for pages in flight when it exits.)
+        # A `with` (as in the README) would wait here until the queue is
+        # empty, even after Ctrl-C or an error. This does not wait, and drops
+        # what is left of the queue.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

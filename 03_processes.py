@@ -4,31 +4,32 @@ A process is a running program. Here, each process runs its own Python, with
 its own memory and its own GIL (the lock that lets only one thread run Python
 code at a time). A *pool* is a fixed number of *workers*, here processes, that
 take their work from one queue. What goes to a process or comes back is
-*pickled*: made into bytes, sent, and made into an object again. A *session*
-keeps its connections open, to use them again.
+*pickled*: turned into bytes, sent, and turned into an object again. A
+*session* keeps its connections open, and reuses them.
 
 What to look for
     The chart looks like the one in lesson 2. Where processes start slowly (on
-    Windows, on macOS, and on Linux from Python 3.14 on), the bars begin
-    later. In each process, one thread does the work. For waiting, processes
-    are no better than threads. For computing, they are better: several cores
-    can run several processes at the same time.
+    Windows, on macOS, and on Linux since Python 3.14), the bars begin later.
+    For waiting, processes are no better than threads. For computing, they are
+    better: several cores can run several processes at the same time. (In each
+    process, one thread does the work. So the program counts four threads.)
 
 Traps
     - A global variable is not shared: each process has its own. The pool
       calls its *initializer*, `start_worker`, once in each new process, so
       that each process makes one session and keeps it.
-    - On Windows, on macOS, and on Linux from Python 3.14 on, a new process
-      imports this file, to get its functions. There, `__name__` is not
-      "__main__". Without the `if` at the end, the new process would start the
-      lesson again, and so on. So Python stops it with a RuntimeError, and in
-      the main process, `result()` then raises a BrokenProcessPool. (On Linux
-      before Python 3.14, a new process is a copy of the main one.)
-    - An exception in a process is kept until `result()`, as in lesson 2.
-    - What a process prints may not reach a notebook. So each worker returns
+    - On Windows, on macOS, and on Linux since Python 3.14, a new process
+      imports this file, to get its functions. Without the `if` at the end,
+      the new process would start the lesson again, and so on. (Python stops
+      that with an error.) With the `if`, it does not, because in the new
+      process, `__name__` is not "__main__". On Linux before Python 3.14, a
+      new process is a copy of the main one, and imports nothing.
+    - An exception in a process is kept until you call `result()`, as in
+      lesson 2.
+    - What a process prints might not reach a notebook. So each worker returns
       its Page, and the main process prints it.
     - If a process is killed, `result()` raises a BrokenProcessPool. (Python's
-      older pool, `multiprocessing.Pool`, would wait for ever.)
+      older pool, `multiprocessing.Pool`, would wait forever.)
 
 Try
     python 03_processes.py --workers 9
@@ -58,19 +59,20 @@ def start_worker():
     """Prepare this process, a new worker of the pool: make its session."""
     global session
     session = requests.Session()
-    # If you press Ctrl-C, or end the main process, no worker stays behind.
+    # If you press Ctrl-C, or end the main process, no worker goes on alone.
     common.stay_with_parent()
 
 
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
-    name = multiprocessing.current_process().name  # to show it in the chart
+    # In each process, the thread has the same name. So the chart shows this:
+    name = multiprocessing.current_process().name
     page = common.Page(url, session, worker=name)  # Its time starts here.
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # An OSError means that the download failed: all errors of `requests` are
-    # OSErrors. For some bad URLs, it lets a ValueError through. Any other
+    # These errors mean that the download failed. (All errors of `requests`
+    # are OSErrors, but some bad URLs raise a ValueError instead.) Any other
     # error is a bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
@@ -83,15 +85,14 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
-    # A pool may start all its processes at once. So it gets no more than
-    # there are pages (but at least one), and no more than the system allows.
-    workers = min(workers, len(urls) or 1, common.MOST_PROCESSES)
+    # No more processes than pages (but at least one), and no more than the
+    # system allows.
+    workers = min(workers, max(len(urls), 1), common.MOST_PROCESSES)
     with (
-        # A `with` leaves its parts in reverse order. This part is left last:
-        # it waits until the queue of the pool is empty.
+        # At its end, the pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # This part is left first: after Ctrl-C or an error, it ends the
-        # processes of the pool, so that there is nothing to wait for.
+        # After Ctrl-C or an error, this ends the processes, so that the pool
+        # has nothing to wait for. (The last part of a `with` ends first.)
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a

@@ -2,17 +2,17 @@
 
 Calling an `async def` function makes a *coroutine*: work that has not begun.
 A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
-goes from task to task. At an `await` that has to wait (not if the result is
-there already), a task pauses, and the loop turns to another task. A
-*TaskGroup* makes tasks, and waits until all have ended.
+goes from task to task. At an `await` whose result is not there yet, a task
+pauses, and the loop turns to another task. A *TaskGroup* makes tasks, and
+waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
-    First, they are done one after another: 6 seconds. Then they are done as
-    three tasks, whose lines alternate: 3 seconds, as long as the longest job.
-    "Calculating" is only a label: each step sleeps, just as a download mostly
-    waits. Real computing has nothing to wait for, so an event loop would not
-    make it any faster.
+    First, the jobs are done one after another: 6 seconds. Then they are done
+    as three tasks: 3 seconds, as long as the longest job. The lines of the
+    tasks alternate. "Calculating" is only a label: each step sleeps, just as
+    a download mostly waits. Real computing has nothing to wait for, so an
+    event loop would not make it any faster.
 
 Traps
     - `time.sleep` in a coroutine stops the loop, and all tasks with it.
@@ -28,13 +28,13 @@ Try
     python 04_asyncio_sleep.py --step 0.1
         The same at ten times the speed: 0.6 seconds, then 0.3.
     Change `await asyncio.sleep(step)` to `time.sleep(step)`
-        6 seconds both times: each piece of work ends before the next begins.
+        6 seconds both times: each job ends before the next one begins.
     Change `await asyncio.sleep(step)` to `asyncio.sleep(step)`
         In the second half, nothing waits: it is over immediately, and Python
         warns that a coroutine was never awaited.
     Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`, and
     change `time.sleep(step)` to the same
-        Now this is real computing. The lines no longer alternate, and both
+        Now the steps really compute. The lines no longer alternate, and both
         halves take the same time.
 """
 
@@ -79,11 +79,11 @@ async def calculate_async(name, n, step):
 async def process_async(step):
     """Do all of JOBS together, a task for each; return their records."""
     tasks = []
-    # `async with` is a `with` that may wait. At its end, a TaskGroup waits
-    # until all its tasks have ended.
+    # `async with` is a `with` that may wait. At the end of this one, the
+    # TaskGroup waits until all its tasks have ended.
     async with asyncio.TaskGroup() as group:
         for name, n in JOBS:
-            # `create_task` makes a task, which starts when process_async
+            # The new task does not start yet. It starts when process_async
             # waits: at the end of the `async with`.
             task = group.create_task(calculate_async(name, n, step))
             tasks.append(task)
@@ -93,17 +93,17 @@ async def process_async(step):
 def main(arguments=()):
     """Run both halves with *arguments*, a list of str; return the status."""
     step = common.parse_step(__doc__, arguments)
-    print("One after another (a calculation here only sleeps)")
+    print("One after another (each calculation only sleeps)")
     # Because of `timed`, this returns a pair: the records and the seconds.
     works, in_turn = process_sync(step)
     print(f">>> total seconds: {in_turn:.2f}")
+    print(f"The work was done by {common.who_worked(works)}")
     common.chart(works, in_turn, "job")
-    print("\nTogether, a task for each (while one sleeps, others go on)")
-    # For an `async def`, `timed` measures until its coroutine has ended.
+    print("\nTogether, a task for each job (while one sleeps, others run)")
     works, together = asyncio.run(process_async(step))
     print(f">>> total seconds: {together:.2f}")
     print(f"The work was done by {common.who_worked(works)}")
-    # This chart is as many seconds wide as the last one.
+    # This chart has the same scale as the last one.
     common.chart(works, together, "job", axis=in_turn)
     print("\nIf the steps did real computing, they would keep the thread"
                " busy,\nand tasks would save no time.")

@@ -3,10 +3,12 @@
 This lesson uses the *event loop* of lesson 4 for the network. The loop runs
 all tasks in one thread, and goes from task to task. A *task* runs a
 *coroutine*, which is what you get when you call an `async def` function. At
-an `await` that has to wait, the loop turns to another task. A call to
-`requests` would *block* the loop: during the call, no other task could run.
-aiohttp is made to be awaited. All tasks run in one thread, so they can share
-one *session*, an object that keeps connections open and uses them again.
+an `await` whose result is not there yet, the loop turns to another task.
+
+A call to `requests` would *block* the loop: during the call, no other task
+could run. So this lesson uses aiohttp, whose calls can be awaited. All tasks
+run in one thread, so they can share one *session*: an object that keeps
+connections open, and reuses them.
 
 What to look for
     All nine bars begin at once, so the run takes 0.4 seconds, as long as the
@@ -17,17 +19,16 @@ What to look for
 Traps
     - `gather` turns each coroutine into a task, and waits for all of them. (A
       TaskGroup, as in lesson 4, could do the same.) If one of them raises an
-      exception, `gather` raises it immediately. The other tasks go on, but
-      here only until `asyncio.run` ends, and cancels them. (In a notebook,
-      their session is closed, so their pages may be shown as FAILED.)
+      exception, `gather` raises it immediately. It lets the other tasks run
+      on. (A TaskGroup cancels them. Here, `asyncio.run` does it in the end.)
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
-      seconds", and nothing had been downloaded.
-    - When the status and the headers of an answer have arrived, its body may
+      seconds", but nothing had been downloaded.
+    - When the status and the headers of a response have arrived, its body may
       still be on its way. `await response.read()` waits for it.
     - If a library has only blocking functions, `await asyncio.to_thread(...)`
-      calls such a function in another thread, and the loop goes on.
+      calls such a function in another thread, and the loop keeps running.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
       already running: use `await request_all_sites(urls, 100)` there instead.
 
@@ -42,7 +43,8 @@ Try
         to. The run takes 2.7 seconds.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
-        The learner's mistake: here, the program ends with an AttributeError.
+        The learner's mistake. Here, the program ends with an AttributeError:
+        a URL, which is a str, has no `get`.
 """
 
 import asyncio
@@ -51,8 +53,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
-# Seconds to wait for a connection, and then between two pieces of an answer.
-# *connect* is for all that comes before the request, also what a proxy does.
+# Seconds: to open a connection, to wait for more of a response, and for
+# everything before the request (a proxy, for example, may take its time).
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
@@ -66,8 +68,8 @@ async def request_site(url, session):
         async with session.get(url, timeout=TIMEOUT) as response:
             response.raise_for_status()  # raises an error for a 404
             body = await response.read()
-    # These mean that the download failed. (Some bad URLs raise a ValueError.)
-    # Any other error is a bug, and is not caught.
+    # These errors mean that the download failed. (Some bad URLs raise a
+    # ValueError.) Any other error is a bug, and is not caught.
     except (ClientError, OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -78,7 +80,7 @@ async def request_site(url, session):
 async def show_site(url, session, semaphore):
     """Download *url* when *semaphore* allows it; show and return its Page."""
     # A semaphore is a counter: it lets a fixed number of tasks (`--limit`)
-    # into this block. The others wait here until one leaves it.
+    # into this block. The others wait here until a task leaves it.
     async with semaphore:
         page = await request_site(url, session)
     common.show(page)
@@ -94,11 +96,11 @@ async def request_all_sites(urls, limit):
     if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # aiohttp itself allows 100 connections. Of 200 pages at once, 100 would
-    # wait for a connection, and their bars would show that as download time.
-    # `limit=0` turns that limit off, so that only the semaphore limits.
+    # aiohttp's own limit is 100 connections. Of 200 pages at once, 100 would
+    # wait for a connection, and their bars would count that as download time.
+    # `limit=0` turns this limit off. So only the semaphore sets a limit.
     connector = TCPConnector(limit=0)
-    # aiohttp uses a proxy only with trust_env. (`proxy_is_set` says more.)
+    # If your system has a proxy, aiohttp uses it only if trust_env is true.
     proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]

@@ -37,14 +37,14 @@ LIVE_URLS = ["https://www.jython.org", "http://olympus.realpython.org/dice",
 
 #: The practice site: for each path, the seconds until it answers, and a body.
 PAGES = {
-    "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),  # so many bytes
+    "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),  # this many bytes
     "/dice": (0.3, b"4"),
     "/realpython": (0.4, b"<h1>realpython</h1>".ljust(56_718)),
 }
 
-#: Seconds to wait for a connection, and then between two pieces of an answer.
+#: Seconds to wait for a connection, and then between two parts of a response.
 TIMEOUT = 10
-#: The highest number that an option of the command line may have.
+#: The highest number that a command-line option may have.
 MOST_ALLOWED = 1_000_000
 #: The most processes that a pool may have: Windows has a limit.
 MOST_PROCESSES = 61 if sys.platform == "win32" else MOST_ALLOWED
@@ -76,7 +76,7 @@ def timed(function):
 # ---- The record of one page ----
 
 #: A number for each session of this process. A WeakKeyDictionary forgets a
-#: key that nobody uses any more. (A dict would keep all connections open.)
+#: key that nothing else uses. (A dict would keep all connections open.)
 session_numbers = weakref.WeakKeyDictionary()
 next_number = itertools.count(1)
 
@@ -84,9 +84,10 @@ next_number = itertools.count(1)
 class Work:
     """The record of a piece of work: who did it, when it started and ended.
 
-    The worker is named *worker*, or else *task* (the name of an asyncio
-    task), or else as the current thread. `start` and `end` are seconds on a
-    clock that all processes share. `error` says what went wrong, if anything.
+    The worker's name is *worker*, or else *task* (the name of an asyncio
+    task), or else the name of the current thread. `start` and `end` are
+    seconds on a clock that all processes share. `error` says what went wrong,
+    if anything.
     """
 
     def __init__(self, name, worker=None, task=None):
@@ -104,7 +105,7 @@ class Work:
         return f"{type(self).__name__}({vars(self)})"
 
     def done(self):
-        """Note that the work ends now."""
+        """Record that the work has ended."""
         self.end = time.perf_counter()
 
 
@@ -118,8 +119,9 @@ class Page(Work):
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
         try:
+            # This keeps the number of a session that already has one.
             number = session_numbers.setdefault(session, next(next_number))
-        except TypeError:  # A str (last *Try* of lesson 5) is no weak key.
+        except TypeError:  # A str cannot be a key (last *Try* of lesson 5).
             number = 0
         self.session = (self.process, number)
         self.status = 0
@@ -127,7 +129,7 @@ class Page(Work):
         self.error = "did not finish"
 
     def arrived(self, status, body):
-        """Note an answer: its *status*, an int, and its *body*, in bytes."""
+        """Record a response: its *status*, an int, and its *body*, bytes."""
         self.done()
         self.status = status
         self.size = len(body)
@@ -135,7 +137,7 @@ class Page(Work):
         self.error = "" if success else f"status {status} is not a success"
 
     def failed(self, error):
-        """Note *error*, the exception that came instead of an answer."""
+        """Record *error*, the exception that came instead of a response."""
         self.done()
         self.error = printable(f"{type(error).__name__}: {error}")[:300]
 
@@ -147,12 +149,12 @@ BAR_ROW = "{:<22} {:<10} {:>7} {}"  # a page in the chart
 BAR_COLUMNS = 36
 MOST_BARS = 20
 
-#: The sessions shown in this run, of all processes, numbered 1, 2, 3, ...
+#: The sessions of all processes that this run has shown: 1, 2, 3, ...
 run_sessions = {}
 
 
 def show(page):
-    """Print the line of *page*, a Page that arrived or failed."""
+    """Print the line for *page*, a Page that arrived or failed."""
     number = run_sessions.setdefault(page.session, len(run_sessions) + 1)
     url = printable(page.name)
     columns = page.size, page.status, url
@@ -190,7 +192,7 @@ def report(urls, results, seconds):
 
 
 def who_worked(works):
-    """Return a str that says how many processes, threads, ... did *works*."""
+    """Return, as a str, how many processes, threads, ... did the work."""
     found = {
         "process": {work.process for work in works},
         "thread": {(work.process, work.thread) for work in works},
@@ -213,26 +215,29 @@ def in_flight(works):
 def chart(works, seconds, noun="page", axis=0):
     """Draw a bar for each of *works*, whose run took *seconds*.
 
-    The chart is *axis* seconds wide, by default as wide as all bars laid end
-    to end. It is as wide as the run if that is longer, and if there are more
-    works than MOST_BARS.
+    The chart is *axis* seconds wide (those of the chart before), by default
+    as wide as all bars laid end to end. If the run is longer, or if there are
+    more than MOST_BARS works, the chart is as wide as the run.
     """
     total = sum(work.end - work.start for work in works)
-    axis = max(axis or total, seconds)
-    shown = f"each {noun}, from its start to its end"
+    width = "the last one" if axis else "that"  # This ends a sentence, below.
+    axis = axis or total
+    shown = f"each {noun}"
     if len(works) > MOST_BARS:
+        shown = f"each of the first {MOST_BARS} of {len(works)} {noun}s"
+    # A difference of 2 % can be seen in a chart.
+    if len(works) > MOST_BARS or seconds > axis * 1.02:
+        width = "the run"
         axis = seconds
-        shown = (f"each of the first {MOST_BARS} {noun}s. "
-                 "The chart is as wide as the run")
-    print(f"\nA bar for {shown}.")
-    print(f"Laid end to end, the bars of {plural(len(works), noun)} take "
-          f"{total:.2f} s.")
+    print(f"\nA bar for {shown}, from its start to its end.")
+    print(f"All bars, laid end to end: {total:.2f} s. "
+          f"The chart is as wide as {width}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(works, key=lambda work: work.start)[:MOST_BARS]
     # Group by worker. Shorter names first: Thread_9 comes before Thread_10.
     rows.sort(key=lambda work: (len(work.worker), work.worker, work.process))
-    # The run ended with its last piece of work, so it began *seconds* before.
+    # The run ended with its last piece of work, so it began *seconds* earlier.
     began = max(work.end for work in works) - seconds
     for work in rows:
         print(bar(work, began, axis))
@@ -240,7 +245,7 @@ def chart(works, seconds, noun="page", axis=0):
 
 def bar(work, began, axis):
     """Return the row of *work* in a chart of *axis* seconds from *began*."""
-    # Rounded as it is printed, so that equal times have equal bars.
+    # Rounded as printed, so that equal times have equal bars.
     took = round(work.end - work.start, 2)
     length = max(round(took / axis * BAR_COLUMNS), 1)
     left = max(round((work.start - began) / axis * BAR_COLUMNS), 0)
@@ -254,7 +259,7 @@ def bar(work, began, axis):
 
 
 def plural(number, noun):
-    """Return *number* and *noun*, as '1 page' or '4 processes'."""
+    """Return *number* and *noun*, such as '1 page' or '4 processes'."""
     ending = "es" if noun.endswith("s") else "s"
     return f"1 {noun}" if number == 1 else f"{number} {noun}{ending}"
 
@@ -275,7 +280,7 @@ def run(main):
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
     if hasattr(sys.stdout, "reconfigure"):
-        # Print each line at once, with an escape for what cannot be shown.
+        # Print each line immediately, with escapes for what cannot be shown.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     status = 1
     try:
@@ -334,7 +339,7 @@ def parse_step(doc, arguments):
 
 
 def check_range(parser, name, value, least, most):
-    """End the program with an error of *parser* if *value* is not allowed."""
+    """End the program with an error from *parser* if *value* is wrong."""
     if not least <= value <= most:
         parser.error(f"argument --{name}: must be {least} or more, "
                      f"and at most {most}, not {value}")
@@ -342,18 +347,18 @@ def check_range(parser, name, value, least, most):
 
 @contextlib.contextmanager
 def sites(options):
-    """Yield the list of URLs that *options* (of `parse`) ask for.
+    """Yield the list of URLs that *options* (from `parse`) ask for.
 
     If they ask for none, the URLs are those of the practice site, which runs
     until the end of the `with` block.
     """
     urls = LIVE_URLS if options.live else options.urls
-    # `nullcontext(urls)` is for a `with`, too. It only hands out *urls*.
+    # `nullcontext(urls)` works in a `with`, too. It just yields *urls*.
     source = contextlib.nullcontext(urls) if urls else practice_site()
     with source as urls:
         run_sessions.clear()  # An interrupted run may have left some.
         print("The pages, as they finish. "
-              "A session (S1, ...) keeps its connections open:")
+              "A session (S1, ...) reuses its connections:")
         print(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
 
@@ -361,10 +366,11 @@ def sites(options):
 def proxy_is_set():
     """Return whether a proxy is set, in the environment or in the system.
 
-    With trust_env, aiohttp uses it. But then it also looks for a .netrc file,
-    in another thread for each page. So lesson 5 sets it only if needed.
+    With trust_env, aiohttp uses the proxy. But it then also looks for a
+    .netrc file, in another thread for each page. So lesson 5 sets trust_env
+    only if there is a proxy.
     """
-    # "no" is not a proxy: it lists the hosts that are asked directly.
+    # "no" is not a proxy: it lists the hosts that need none.
     return bool(getproxies().keys() - {"no"})
 
 
@@ -375,8 +381,8 @@ def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
     (On Windows, these processes ignore it only a moment later.) Only the main
-    thread hears Ctrl-C, and may ignore it. In another thread, this does
-    nothing. SIGINT is the signal of Ctrl-C, and SIG_IGN means "ignore".
+    thread receives Ctrl-C, and can ignore it. In another thread, this function
+    does nothing. SIGINT is the signal of Ctrl-C, and SIG_IGN means "ignore".
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -410,7 +416,7 @@ def stay_with_parent():
     """
 
     def end_with_parent():
-        multiprocessing.parent_process().join()  # waits until that ends
+        multiprocessing.parent_process().join()  # waits until it ends
         os._exit(1)  # ends this process now, whatever it is doing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -451,11 +457,11 @@ def practice_site():
     """
     site = subprocess.Popen(
         [sys.executable, __file__, "--for-a-lesson"],
-        # The site prints its URLs to a pipe. It ends when its input, a pipe
-        # from this process, is closed: at the latest when this process ends.
+        # The site prints its URLs to a pipe. The site ends when its input, a
+        # pipe from this process, is closed: also if this process is killed.
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # Ctrl-C is not for the site. (The second line is for Windows.)
+        # These keep Ctrl-C from the site. (The second is for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
     with site, no_proxy_to("127.0.0.1"):
@@ -465,8 +471,8 @@ def practice_site():
                 sys.exit("The practice site did not start. "
                          "To see why, run `python common.py`.")
             waits = [f"{path} {PAGES[path][0]} s" for path in PAGES]
-            print("The practice site waits on purpose before it answers, as a "
-                  "site far away would:\n" + ", ".join(waits) + "\n")
+            print("The practice site answers late on purpose, as if it were "
+                  "far away:\n" + ", ".join(waits) + "\n")
             yield urls * 3
         finally:
             site.terminate()
@@ -487,7 +493,7 @@ def no_proxy_to(host):
 
 def serve(for_a_lesson):
     """Serve the site until Ctrl-C or, for a lesson, until the lesson ends."""
-    # Port 0 means: any port that is free.
+    # Port 0 means any free port.
     with PracticeServer(("127.0.0.1", 0), PracticeHandler) as server:
         port = server.server_address[1]
         for path in PAGES:
