@@ -1,7 +1,7 @@
 """The catalogue: answers that are wrong, and answers that are odd but right.
 
-Each is either bytes, sent as they are, or a function that is called with the
-server's handler and answers, or does not. After each, the connection closes.
+Each is either bytes, which are sent unchanged, or a function, which is called
+with the server's handler. After each, the connection closes.
 """
 
 import gzip
@@ -34,25 +34,25 @@ def gzipped(body):
 
 
 def reset(handler):
-    """Close the connection by a reset."""
+    """Close the connection with a reset."""
     linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
     handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     handler.request.close()
 
 
 def silent(handler):
-    """Answer nothing, for longer than a lesson shall wait."""
+    """Send nothing, for longer than a lesson should wait."""
     handler.server.over.wait(5)
 
 
 def stalled(handler):
-    """Stop in the middle of a body, for as long."""
+    """Stop in the middle of a body, for just as long."""
     handler.wfile.write(answer("200 OK", "Content-Length: 9", body=b"half"))
     handler.server.over.wait(5)
 
 
 def drip(handler):
-    """Send a body that takes longer than a pause in it may take."""
+    """Send a body with short pauses, which together exceed the timeout."""
     handler.wfile.write(answer("200 OK", "Content-Length: 5"))
     for _ in range(5):
         handler.wfile.write(b".")
@@ -61,8 +61,8 @@ def drip(handler):
 
 NOTHING = "Content-Length: 0"
 
-#: What is wrong: by path the answer, and a regular expression for the cause
-#: that a lesson must tell.
+#: Wrong answers by path, each with a regular expression for the cause that a
+#: lesson must report.
 FAULTS = {
     "/reset": (reset, "reset|aborted|disconnected"),
     "/closed": (b"", "disconnected|without response"),
@@ -84,7 +84,7 @@ FAULTS = {
     "/to-file": (moved("file:///etc/passwd"), "file:///etc/passwd"),
 }
 
-#: What is odd and right: by path the answer, and the bytes of its body.
+#: Odd but right answers by path, each with the size of its body.
 ODD = {
     "/204": (answer("204 No Content"), 0),
     "/until-closed": (answer(body=b"right"), 5),

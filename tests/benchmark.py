@@ -6,8 +6,8 @@
 
 Each run has a process of its own. The first table has medians of the rounds.
 The minimum time is the waiting that a lesson cannot avoid. The plainest
-program downloads the same pages as a lesson, with the same library, and no
-more.
+program downloads the same pages as a lesson, with the same library, and does
+nothing else.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Figures(NamedTuple):
     """What one run took."""
 
     seconds: float
-    cpu: float  # seconds of the processor, of all processes
+    cpu: float  # processor seconds, of all processes
     memory: int  # bytes, of the largest process
     in_flight: int = 0  # the rest is what the server saw
     connections: int = 0
@@ -103,23 +103,24 @@ PLAIN = {"01_sync": plain_sync, "02_threads": plain_threads,
 
 
 def processor_seconds():
-    """Return the seconds of this process, and of those that it waited for."""
+    """Return the processor seconds of this process and its children."""
     return time.process_time() + sum(os.times()[2:4])
 
 
 def processes_are_counted():
-    """Return whether the figures hold those of a pool's processes.
+    """Return whether the figures include the processes of a pool.
 
-    Windows does not count them, and those of a fork server are not ours.
+    Windows does not count them, and those of a fork server are not children
+    of this process.
     """
     method = multiprocessing.get_start_method()
     return sys.platform != "win32" and method != "forkserver"
 
 
 def memory():
-    """Return the bytes of the largest process, this one or one it started.
+    """Return the bytes of the largest process: this one, or a child.
 
-    (The others' cannot be added: forked processes share most of their own.)
+    (They cannot be added up: forked processes share most of their memory.)
     """
     if sys.platform == "win32":
         return 0
@@ -128,7 +129,7 @@ def memory():
     unit = 1 if sys.platform == "darwin" else 1024
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if sys.platform == "linux":
-        # There, the figure above begins with that of the process before.
+        # There, the figure above starts at that of the parent.
         status = Path("/proc/self/status").read_text()
         own = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -154,7 +155,7 @@ def run_here(name, plain, arguments, method):
 
 
 def measure(site, name, plain, arguments):
-    """Run it in a new process; return Figures, with what *site* saw."""
+    """Run *name* in a new process; return Figures, with what *site* saw."""
     site.most = 0
     site.connections = 0
     method = multiprocessing.get_start_method()
@@ -167,12 +168,12 @@ def measure(site, name, plain, arguments):
 
 
 def medians(runs):
-    """Return the Figures in the middle of *runs*, each for itself."""
+    """Return the median of each figure in *runs*."""
     return Figures(*map(statistics.median, zip(*runs, strict=True)))
 
 
 def minimum_time(waits, at_once):
-    """Return the seconds of *waits*, one a page, with so many at once."""
+    """Return the seconds of *waits*, with *at_once* of them together."""
     free = [0] * at_once  # when each worker is free again
     for wait in waits:
         heapq.heapreplace(free, free[0] + wait)
@@ -183,7 +184,7 @@ def minimum_time(waits, at_once):
 
 
 def times(figure, base):
-    """Return *figure* as a multiple of *base*, as a text."""
+    """Return *figure* as a multiple of *base*, as text."""
     return f"{figure / base:.2f}" if base else "-"
 
 
@@ -229,7 +230,7 @@ def table_of_many(site, numbers):
                           "threads", "a page", "largest"))
     for number in numbers:
         if not files_may_be_open(2 * number + 200):
-            print(f"{number}: this machine lets too few files be open")
+            print(f"{number}: this machine allows too few open files")
             continue
         urls = [f"{site.address}/dice"] * number
         for name, option in (("02_threads", "--workers"),
@@ -244,7 +245,7 @@ def table_of_many(site, numbers):
 
 
 def files_may_be_open(number):
-    """Let *number* files be open, if possible; return whether they may be."""
+    """Allow *number* open files, if possible; return whether it worked."""
     if sys.platform == "win32":
         return True
     import resource
@@ -264,10 +265,10 @@ def main():
                                      description=__doc__.splitlines()[0])
     parser.add_argument("--pages", type=int, default=9, help="how many")
     parser.add_argument("--delay", type=float, metavar="SECONDS",
-                        help="of each page (default: as the practice site)")
+                        help="of each page (default: as on the practice site)")
     parser.add_argument("--rounds", type=int, default=3, help="how many")
     parser.add_argument("--many", type=int, nargs="+", default=[],
-                        help="so many pages at once, lesson 2 beside lesson 5")
+                        help="this many pages at once, lessons 2 and 5")
     options = parser.parse_args()
     if min(options.pages, options.rounds, *options.many) < 1:
         parser.error("--pages, --rounds and --many must be 1 or more")

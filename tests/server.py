@@ -13,19 +13,19 @@ from tests.answers import ANSWERS
 #: A key and its certificate, which nobody trusts unless told to.
 CERTIFICATE = Path(__file__).with_name("certificate.pem")
 
-#: Pages by path, as long as those of the practice site.
+#: The sizes of pages by path, as on the practice site.
 PAGES = {"/jython": 10_782, "/dice": 1, "/realpython": 56_718}
 
 
 class Server(socketserver.ThreadingTCPServer):
     """Serves PAGES and ANSWERS, a thread for each connection.
 
-    With *gate* N, it answers nobody until N requests wait at the same time.
-    From then on, for good, it answers everybody at once. It counts
-    `requests` and `connections`, those that are `open` now, and `most`, the
-    most requests that it saw in flight at once. `seen` has the targets of
-    all. `delays` are the seconds, by path, before it answers. *tls*: it
-    speaks https.
+    With *gate* N, it answers no request until N of them wait at the same
+    time. From then on, it answers every request immediately. It counts
+    `requests` and `connections`, the connections `open` now, and `most`, the
+    most requests in flight at the same time. `seen` lists their targets.
+    `delays` are the seconds, by path, before it answers. With *tls*, it
+    speaks HTTPS.
     """
 
     daemon_threads = True
@@ -63,7 +63,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.server_close()
 
     def handle_error(self, *_):
-        """Say nothing: a client may leave when it likes."""
+        """Print nothing: a client may leave at any time."""
 
     def connected(self):
         """Count a connection that is open from now on."""
@@ -92,7 +92,7 @@ class Server(socketserver.ThreadingTCPServer):
             self.in_flight -= 1
 
     def wait_for(self, at_once):
-        """Wait until so many requests have been in flight *at_once*."""
+        """Wait until *at_once* requests have been in flight together."""
         with self.changed:
             self.changed.wait_for(lambda: self.most >= at_once, timeout=30)
 
@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.begin(self.path)
         self.server.wait_for(at_once=self.server.gate)
         time.sleep(self.server.delays.get(path, 0))
-        # Before the answer: the client may then begin the next at once.
+        # This comes first: after the answer, the client may send the next.
         self.server.end()
         if path in ANSWERS:
             self.close_connection = True
@@ -137,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"." * size)
 
     def do_CONNECT(self):
-        """Note what a proxy is asked for, and refuse it, or be silent."""
+        """Record a request to a proxy; refuse it, or stay silent."""
         self.server.begin(self.path)
         self.server.end()
         if self.path.startswith("silent"):

@@ -1,4 +1,4 @@
-"""How the tests run a lesson: as an import, or as a program."""
+"""How the tests run a lesson: as a module, or as a program."""
 
 import contextlib
 import importlib
@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 DOWNLOADING = ["01_sync", "02_threads", "03_processes", "05_aiohttp"]
 LESSONS = [*DOWNLOADING, "04_asyncio_sleep"]
 README = (ROOT / "README.md").read_text("utf-8")
-#: The option of a lesson that says how many pages at once.
+#: The option of a lesson that limits its pages in flight.
 OPTION = {"02_threads": "--workers", "03_processes": "--workers",
           "05_aiohttp": "--limit"}
 STRICT = ["-X", "dev", "-W", "error"]
-POSIX = unittest.skipUnless(os.name == "posix", "Windows has no such thing")
+POSIX = unittest.skipUnless(os.name == "posix", "not on Windows")
 
-#: This environment, without what leads a lesson elsewhere.
+#: The environment, without what would redirect a lesson.
 ENVIRONMENT = {"PYTHONIOENCODING": "utf-8"} | {
     name: value for name, value in os.environ.items()
     if not name.upper().endswith(("_PROXY", "_BUNDLE", "_CERT_FILE"))
@@ -42,7 +42,7 @@ def load(lesson):
 
 
 def start_impatient_worker():
-    """Be the initializer of a pool of lesson 3 that waits for SHORT only."""
+    """Start a worker of lesson 3 that waits for only SHORT seconds."""
     load("common").TIMEOUT = SHORT
     load("03_processes").start_worker()
 
@@ -51,7 +51,7 @@ def start_impatient_worker():
 def short_timeouts(seconds=SHORT):
     """Let the lessons wait *seconds* for a silent server, not ten."""
     common, processes = load("common"), load("03_processes")
-    lesson = load("05_aiohttp")  # It reads the number when it is imported.
+    lesson = load("05_aiohttp")  # It reads TIMEOUT when it is imported.
     worker = start_impatient_worker
     with (
         mock.patch.object(common, "TIMEOUT", seconds),
@@ -64,7 +64,7 @@ def short_timeouts(seconds=SHORT):
 
 @contextlib.contextmanager
 def processes_not_forked():
-    """Start processes by forkserver or spawn: a test's process has threads."""
+    """Start processes by forkserver or spawn: this process has threads."""
     before = multiprocessing.get_start_method(allow_none=True)
     methods = multiprocessing.get_all_start_methods()
     method = "forkserver" if "forkserver" in methods else "spawn"
@@ -94,7 +94,7 @@ def run(lesson, *arguments):
 
 
 def start(lesson, *arguments, flags=(), **options):
-    """Start *lesson* as a program that a terminal of its own would run."""
+    """Start *lesson* as a program, as if in a terminal of its own."""
     options = {"env": ENVIRONMENT, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(
         [sys.executable, *flags, ROOT / f"{lesson}.py", *arguments],
@@ -106,7 +106,8 @@ def start(lesson, *arguments, flags=(), **options):
 def finish(program, timeout=120):
     """Return the status of *program*, its output and its errors.
 
-    It ends when nobody holds the pipes: when all its processes are gone.
+    This returns when all processes of the program are gone: until then, they
+    hold its pipes open.
     """
     with program:
         output, errors = program.communicate(timeout=timeout)
@@ -116,13 +117,13 @@ def finish(program, timeout=120):
 def changed(lesson, *changes):
     """Return the source of *lesson*, its code changed as an editor would.
 
-    *changes* are pairs of what is there and of what takes its place.
+    *changes* are pairs: the old text and the new text.
     """
     source = (ROOT / f"{lesson}.py").read_text("utf-8")
     text, code = source.split('"""\n\n', 1)
     for old, new in changes:
         if old not in code:
-            raise AssertionError(f"{lesson} has no {old!r} to be changed")
+            raise AssertionError(f"{lesson} has no {old!r} to change")
         code = code.replace(old, new)
     return f'{text}"""\n\n{code}'
 

@@ -1,9 +1,9 @@
 """Concurrency and sessions, proved by what arrives at a server.
 
-A clock proves nothing: a machine may be slow. So the server answers nobody
-until, say, four requests wait at the same time. Then it opens for good, and
-answers everybody. A lesson with fewer pages in flight would never get an
-answer; that it had no more is seen by the most that the server counted.
+A clock proves nothing: a machine may be slow. So the server answers nothing
+until, say, four requests wait at the same time. From then on, it answers every
+request. A lesson with fewer pages in flight would never get an answer. The
+server's highest count shows that it had no more.
 """
 
 import unittest
@@ -12,13 +12,13 @@ from unittest import mock
 from tests.server import Server
 from tests.support import OPTION, load, run, short_timeouts
 
-#: By lesson: the pages that it has in flight.
+#: The number of pages in flight, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
 
 
 class SeenByTheServer(unittest.TestCase):
     def check(self, lesson, gate, *arguments):
-        """Download nine pages, all of them let go by *gate* in flight."""
+        """Download nine pages, exactly *gate* of them in flight at once."""
         with self.subTest(lesson, gate=gate), Server(gate) as server:
             status, output = run(lesson, *server.urls, *arguments)
             self.assertEqual(status, 0, output)
@@ -58,7 +58,7 @@ class SeenByTheServer(unittest.TestCase):
             self.assertEqual((status, server.most), (0, 120))
 
     def test_order(self):
-        """Pages are asked for in the order in which they are named."""
+        """Pages are requested in the order given."""
         for lesson in ("01_sync", "02_threads", "05_aiohttp"):
             with self.subTest(lesson), Server() as server:
                 paths = [f"/dice?{number}" for number in range(30)]
@@ -67,7 +67,7 @@ class SeenByTheServer(unittest.TestCase):
                 self.assertEqual(server.seen, paths)
 
     def test_queue(self):
-        """The time-out of a page does not run while it waits for its turn."""
+        """The timeout of a page does not run while it waits for its turn."""
         with Server() as server, short_timeouts(0.5):
             server.delays = {"/dice": 0.05}
             arguments = server.urls[1], "--repeat", 24, "--limit", 2

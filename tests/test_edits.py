@@ -1,4 +1,4 @@
-"""What a learner edits: whatever it is, what is printed stays true."""
+"""Whatever a learner edits, the output stays true."""
 
 import contextlib
 import re
@@ -28,8 +28,8 @@ SUBMIT = "futures = [executor.submit(request_site, url) for url in urls]"
 GATHER = "await asyncio.gather(*coroutines)"
 SUM = "sum(range(20_000_000))"
 
-#: What a suggested edit leads to: by lesson, what is there, what takes its
-#: place, and what is printed then.
+#: The suggested edits: the lesson, the old text, the new text, and what is
+#: printed then.
 EDITS = [
     ("01_sync", "page = request_site(url, session)",
      "page = request_site(url, requests.Session())",
@@ -125,7 +125,7 @@ class OwnEdits(unittest.TestCase):
                 self.assertEqual(server.most, gate)
 
     def test_the_notebooks_swapped_arguments(self):
-        """Nine exceptions come back as results: they are no downloads."""
+        """Nine exceptions come back as results: they are not downloads."""
         hide = GATHER, GATHER[:-1] + ", return_exceptions=True)"
         swap = "request_site(url, session)\n", "request_site(session, url)\n"
         told = "Downloaded 0 of 9 sites.*instead of a Page: AttributeError"

@@ -1,4 +1,4 @@
-"""A notebook's kernel, and a cluster of Dask, where these are installed."""
+"""A notebook kernel and a Dask cluster, where these are installed."""
 
 import importlib.util
 import os
@@ -32,7 +32,7 @@ class Notebook(unittest.TestCase):
         return "".join(part.get("text", "") for part in parts)
 
     def test_interrupt(self):
-        """A KeyboardInterrupt, no more; and the kernel goes on."""
+        """Only a KeyboardInterrupt is raised, and the kernel keeps running."""
         press = ("import _thread, importlib, threading\n"
                  "lesson = importlib.import_module('01_sync')\n"
                  "def begin(*_): _thread.interrupt_main()\n"
@@ -42,7 +42,7 @@ class Notebook(unittest.TestCase):
         self.assertIn("heard", self.run_cells(press))
 
     def test_readme(self):
-        """Its cells, in any folder; processes by fork, and by spawn."""
+        """The cells of the README work in any folder, by fork and by spawn."""
         first = PYTHON[0].replace("path/to/this/folder", str(ROOT))
         for cells in ((first,), (SPAWN, first), (first, PYTHON[1])):
             output = self.run_cells(*cells, folder=os.path.abspath(os.sep))

@@ -1,6 +1,6 @@
 """Every way to fail, and the odd ways to succeed, in each lesson.
 
-One run downloads all of a table, and a page that is right after each.
+One run downloads a whole table, and a good page for each entry.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class Table(unittest.TestCase):
                 self.assertEqual(len(re.findall("FAILED.*[Tt]ime", output)), 2)
 
     def test_silent_proxy(self):
-        """Nor does a proxy keep a lesson waiting for ever."""
+        """No proxy keeps a lesson waiting forever."""
         for lesson in ("01_sync", "02_threads", "05_aiohttp"):
             with (
                 self.subTest(lesson),
@@ -88,7 +88,7 @@ class Table(unittest.TestCase):
                 self.assertEqual(proxy.seen, ["silent.invalid:443"])
 
     def test_slow(self):
-        """The time-out is for a pause, not for the whole of a page."""
+        """The timeout is for each pause, not for the whole page."""
         with Server() as server, short_timeouts(0.5):
             status, output = run("05_aiohttp", f"{server.address}/drip")
             self.assertEqual(status, 0, output)
@@ -96,7 +96,7 @@ class Table(unittest.TestCase):
 
 class OwnMistakes(unittest.TestCase):
     def test_surfaces(self):
-        """A mistake in a lesson is heard: it is never a page that failed."""
+        """A mistake in a lesson is raised, not shown as a failed page."""
         page = load("common").Page
         for mistake in (TypeError("our own"), ValueError("our own")):
             broken = mock.Mock(side_effect=mistake)
@@ -131,7 +131,7 @@ class OwnMistakes(unittest.TestCase):
         self.assertEqual(asyncio.run(coroutine)[0], [])
 
     def test_none_at_once(self):
-        """An error, and no waiting for ever."""
+        """An error is raised, and nothing waits forever."""
         for lesson in ("02_threads", "03_processes"):
             with self.assertRaises(ValueError):
                 load(lesson).request_all_sites(["http://127.0.0.1:1/"], 0)
@@ -139,7 +139,7 @@ class OwnMistakes(unittest.TestCase):
             asyncio.run(load("05_aiohttp").request_all_sites([], 0))
 
     def test_exits(self):
-        """Only Ctrl-C is an interruption, only a closed pipe is quiet."""
+        """Only Ctrl-C interrupts, and only a closed pipe ends quietly."""
         run_program = load("common").run
         for error in (OSError(errno.EINVAL, "ours"), asyncio.CancelledError()):
             with self.assertRaises(type(error)):

@@ -1,4 +1,4 @@
-"""What is printed of a run, and the clock that it goes by."""
+"""What a run prints, and the clock that times it."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ def page(worker, start, end, error="", session=None):
 
 
 def printed(function, *arguments, encoding="utf-8"):
-    """Return what a call of *function* prints on a console of *encoding*."""
+    """Return what *function* prints on a console with *encoding*."""
     output = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
     with contextlib.redirect_stdout(output):
         function(*arguments)
@@ -59,7 +59,7 @@ class Timed(unittest.TestCase):
 
 class Report(unittest.TestCase):
     def check(self, pages, status, told):
-        """See that *told* is printed of *pages*; return all that is."""
+        """Check that *told* is printed for *pages*; return the output."""
         urls = ["http://a/"] * len(pages)
         statuses = []
 
@@ -86,7 +86,7 @@ class Report(unittest.TestCase):
             self.assertEqual(failed, pages.count(bad))
 
     def test_lost_results(self):
-        """A result that is no Page, or none at all, is no download."""
+        """A missing result, or one that is not a Page, is not a download."""
         output = printed(common.report, ["u"] * 3, [KeyError("x")], 1.0)
         self.assertIn("Downloaded 0 of 3 sites", output)
         self.assertIn("instead of a Page: KeyError('x')", output)
@@ -107,7 +107,7 @@ class Report(unittest.TestCase):
             self.assertEqual(common.in_flight(pages), most)
 
     def test_who_worked(self):
-        """Threads of one name in two processes are two."""
+        """Threads with the same name in two processes count as two."""
         made = [Session() for _ in range(60)]
         pages = [page("P", 0, 0, session=one) for one in [*made, made[0]]]
         pages[-1].process += 1
@@ -119,14 +119,14 @@ class Report(unittest.TestCase):
         self.assertEqual(len(set(numbers)), 60)
 
     def test_sessions_begin_again(self):
-        """After its report, the next run has sessions from S1 on."""
+        """After a report, the sessions of the next run start at S1."""
         for _ in range(2):
             pages = [page("P", 0, 1, session=Session())]
             self.assertRegex(printed(common.show, pages[0]), "^P +S1 ")
             printed(common.report, ["http://a/"], pages, 1.0)
 
     def test_page(self):
-        """It keeps no session alive, and can be sent to another process."""
+        """A Page keeps no session alive, and can be sent to a process."""
         session = Session()
         made = common.Page("http://a/", session)
         shown = repr([made])
@@ -184,7 +184,7 @@ class Chart(unittest.TestCase):
         self.assertEqual(len({row.count("\u2588") for row in rows}), 1)
 
     def test_later(self):
-        """It does not matter when it is drawn."""
+        """A chart can be drawn at any time."""
         now = time.perf_counter()
         for start in (now, now - 3):
             _, _, row = self.chart([page("T", start + 1, start + 4)], 4)
@@ -235,7 +235,7 @@ class Console(unittest.TestCase):
 
 class AsyncioSleep(unittest.TestCase):
     def test_lines(self):
-        """Lesson 4 prints the notebook's lines: in turn, and alternating."""
+        """The lines of lesson 4: one job after another, then alternating."""
         status, output = run("04_asyncio_sleep", "--step", 0.02)
         self.assertFalse(status)
         halves = output.split(">>> total seconds: ")[:2]
@@ -273,7 +273,7 @@ class PracticeSite(unittest.TestCase):
                 self.assertEqual(dict(os.environ), before)
 
     def test_ends_though_its_pipe_is_held(self):
-        """As by processes that were started while it was open."""
+        """For example by processes that were started while it was open."""
         popen = subprocess.Popen
         held = []
 
@@ -297,12 +297,12 @@ class PracticeSite(unittest.TestCase):
         self.assertTrue(ended)
 
     def test_many_at_once(self):
-        """Nobody waits for a second to be let in."""
+        """No client waits for a second to be let in."""
         with (
             common.PracticeServer(("127.0.0.1", 0), None) as server,
             contextlib.ExitStack() as stack,
         ):
-            for _ in range(64):  # Nobody accepts: all wait in its queue.
+            for _ in range(64):  # All wait in the server's queue.
                 client = socket.create_connection(server.server_address, 5)
                 stack.enter_context(client)
 

@@ -1,4 +1,4 @@
-"""The lessons as programs: what the terminal shows, Ctrl-C, the places."""
+"""The lessons as programs: what they show, how they end, where they run."""
 
 import contextlib
 import multiprocessing
@@ -24,8 +24,8 @@ from tests.support import (
 
 METHODS = ("fork", "spawn", "forkserver")
 
-#: What Python itself says, rarely, if Ctrl-C comes in the microseconds in
-#: which it makes the file of a socket: no lesson can change that.
+#: A rare error of Python itself, if Ctrl-C comes in the microseconds in which
+#: it makes the file of a socket. No lesson can prevent it.
 SOCKET_HALF_MADE = "AttributeError: 'SocketIO' object has no attribute '_sock'"
 
 #: The default run of each lesson, lesson 4's at ten times its speed.
@@ -33,7 +33,7 @@ DEFAULTS = {}
 
 
 def setUpModule():
-    """Start the default runs. Whatever Python warns of is an error there."""
+    """Start the default runs. Any warning is an error there."""
     for lesson in DOWNLOADING:
         DEFAULTS[lesson] = start(lesson, flags=STRICT)
     sleep = "04_asyncio_sleep"
@@ -41,7 +41,7 @@ def setUpModule():
 
 
 def tearDownModule():
-    """Wait for them, even if no test did."""
+    """Wait for the default runs, even if no test did."""
     for program in DEFAULTS.values():
         with program:
             pass
@@ -64,11 +64,10 @@ def start_long(lesson):
 
 @POSIX
 class CtrlC(unittest.TestCase):
-    """One line, at once, and status 130; and nobody stays behind."""
+    """One line, status 130, and no process is left."""
 
     def press(self, program, too_late="in flight"):
         os.killpg(program.pid, signal.SIGINT)
-        # The pipes end when nobody holds them: all its processes are gone.
         status, output, errors = finish(program)
         if SOCKET_HALF_MADE in errors:
             errors = ""
@@ -77,7 +76,7 @@ class CtrlC(unittest.TestCase):
         self.assertNotIn(too_late, output)
 
     def test_while_nobody_answers(self):
-        """In lesson 2, threads would wait for ten seconds: not tried."""
+        """Not in lesson 2: its threads would wait for ten seconds."""
         with contextlib.ExitStack() as stack:
             started = []
             for lesson, at_once, method in (
@@ -101,7 +100,7 @@ class CtrlC(unittest.TestCase):
                 self.press(program)
 
     def test_while_a_pool_starts(self):
-        """Its processes never hear of it, not even at first."""
+        """The new processes never receive Ctrl-C, not even at first."""
         press = (
             "\nimport os, signal, sys"
             "\nif '--multiprocessing-fork' in sys.orig_argv:"
@@ -146,7 +145,7 @@ class CtrlC(unittest.TestCase):
 
 class Killed(unittest.TestCase):
     def test_killed(self):
-        """Neither the processes of a pool nor the site stay behind."""
+        """Neither a process of a pool nor the site is left."""
         for program in [start_long(lesson) for lesson in DOWNLOADING]:
             with self.subTest(program.args):
                 while "http:" not in (line := program.stdout.readline()):
@@ -156,7 +155,7 @@ class Killed(unittest.TestCase):
                     program.kill()
                     finish(program)  # when all its processes are gone
                     site.settimeout(30)
-                    with contextlib.suppress(ConnectionError):  # also an end
+                    with contextlib.suppress(ConnectionError):  # ended, too
                         self.assertEqual(site.recv(1), b"")
 
     def test_while_nobody_answers(self):
@@ -164,7 +163,7 @@ class Killed(unittest.TestCase):
             program = start("03_processes", *server.urls)
             server.wait_for(4)
             program.kill()
-            finish(program, timeout=8)  # A page times out after ten.
+            finish(program, timeout=8)  # The timeout of a page is ten.
 
     @POSIX
     def test_head(self):
@@ -181,10 +180,10 @@ class Killed(unittest.TestCase):
 
 @POSIX
 class ProcessesThatEnd(unittest.TestCase):
-    """Whatever cuts lesson 3 short: an error, status 1, nobody left."""
+    """If lesson 3 is cut short: an error, status 1, no process left."""
 
     def check(self, cause, lesson, *arguments, more=""):
-        """Start processes by each method; see that *cause* is the error."""
+        """Start processes by each method; check that *cause* is the error."""
         with contextlib.ExitStack() as stack:
             programs = []
             for method in METHODS:
@@ -197,14 +196,14 @@ class ProcessesThatEnd(unittest.TestCase):
                     self.assertIn(cause, errors.splitlines()[-1])
 
     def test_one_is_killed(self):
-        """As by `kill -9`, or by a system that is out of memory."""
+        """For example by `kill -9`, or when memory runs out."""
         old = "    page = common.Page("
         new = f"    import os; os.kill(os.getpid(), {signal.SIGKILL:d})\n"
         with edited_copy("03_processes", (old, new + old)) as lesson:
             self.check("BrokenProcessPool", lesson)
 
     def test_a_pool_that_cannot_start(self):
-        """Too few files may be open."""
+        """The limit on open files is too low."""
         few = ("\nimport resource\n"
                "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))")
         arguments = ["--workers", "60", "--repeat", "7"]
@@ -225,7 +224,7 @@ class ProcessesThatEnd(unittest.TestCase):
         self.assertEqual(handler, signal.SIG_IGN)
 
     def test_the_practice_site_does_not_hear_ctrl_c(self):
-        """Else it would end when Ctrl-C comes while processes start."""
+        """Otherwise, Ctrl-C would end it while processes start."""
         old = "            common.show(page)"
         new = ("            import os, signal\n"
                "            with common.ctrl_c_ignored():\n"
@@ -252,21 +251,21 @@ class ProcessesThatEnd(unittest.TestCase):
 
 
 class InOneProcess(unittest.TestCase):
-    """As in a notebook, where the kernel goes on after a lesson."""
+    """As in a notebook, where the kernel keeps running after a lesson."""
 
     def test_sockets_are_closed(self):
         for lesson in DOWNLOADING:
             with self.subTest(lesson), Server() as server:
                 for _ in range(2):
                     run(lesson, *server.urls)
-                # A thread of a pool that ends closes its session's socket.
+                # When a thread of a pool ends, its session's socket closes.
                 with server.changed:
                     gone = server.changed.wait_for(
                         lambda: server.open == 0, timeout=30)
                 self.assertTrue(gone)
 
     def test_interrupted_threads_end(self):
-        """They do not go on with the pages that are left."""
+        """They do not continue with the pages that are left."""
         interrupt = mock.Mock(side_effect=KeyboardInterrupt)
         with (
             Server() as server,
@@ -291,7 +290,7 @@ class Places(unittest.TestCase):
     """A lesson runs wherever it is started."""
 
     def finish_well(self, program):
-        """Return what *program* printed of nine pages that arrived."""
+        """Check that *program* got nine pages; return its output."""
         status, output, errors = finish(program)
         self.assertEqual((status, errors), (0, ""))
         self.assertIn("\nDownloaded 9 sites in ", output)
@@ -312,7 +311,7 @@ class Places(unittest.TestCase):
                 self.assertIn(f"{method}process-", output.lower())
 
     def test_folder(self):
-        """A folder with a space and Hangul in its name; another as current."""
+        """A folder with a space and Hangul in its name, from elsewhere."""
         with tempfile.TemporaryDirectory() as elsewhere, Server() as server:
             folder = Path(elsewhere, "my lessons \ud55c\uae00")
             folder.mkdir()
@@ -329,7 +328,7 @@ class Places(unittest.TestCase):
         self.assertEqual((status, errors), (0, ""))
 
     def test_without_docstrings(self):
-        """`python -OO` removes them."""
+        """`python -OO` removes all docstrings."""
         with Server() as server:
             programs = [start(lesson, *server.urls, flags=["-OO"])
                         for lesson in DOWNLOADING]
@@ -361,7 +360,7 @@ class Proxies(unittest.TestCase):
             self.assertEqual((ends, proxy.seen), ([0, 0, 0], []))
 
     def test_live(self):
-        """Everything else goes through it, the live sites for one."""
+        """All else goes through a proxy, for example the live sites."""
         sites = {"www.jython.org:443", "realpython.com:443",
                  "http://olympus.realpython.org/dice"}
         with contextlib.ExitStack() as stack:
@@ -379,7 +378,7 @@ class Proxies(unittest.TestCase):
 
 
 class TheDefaultRuns(unittest.TestCase):
-    """They run beside all other tests here, as they take seconds."""
+    """They take seconds, so they run beside the other tests."""
 
     @classmethod
     def setUpClass(cls):
@@ -388,7 +387,7 @@ class TheDefaultRuns(unittest.TestCase):
                      for lesson, program in DEFAULTS.items()}
 
     def test_quiet(self):
-        """Status 0 and no warning, though `-X dev -W error` was asked for."""
+        """Status 0 and no warning, even with `-X dev -W error`."""
         for lesson in LESSONS:
             with self.subTest(lesson):
                 status, output, errors = self.ended[lesson]
@@ -396,7 +395,7 @@ class TheDefaultRuns(unittest.TestCase):
                 self.assertLess(max(map(len, output.splitlines())), 80)
 
     def test_pages(self):
-        """Each with its bytes; and a bar, on the same scale in each lesson."""
+        """Each has its size, and a bar on the same scale in each lesson."""
         pages = ["10782 /jython", "1 /dice", "56718 /realpython"] * 3
         for lesson in DOWNLOADING:
             with self.subTest(lesson):
@@ -430,7 +429,7 @@ class TheDefaultRuns(unittest.TestCase):
                 self.assertEqual(shape(text) - shape(printed), {})
 
     def test_quick_start(self):
-        """Bash and PowerShell are told the same steps."""
+        """The blocks for Bash and PowerShell have the same steps."""
         blocks = re.findall(r"```(sh|powershell)\n(.*?)```", README, re.S)
         (_, bash), (shell, power) = blocks[:2]
         self.assertEqual(shell, "powershell")
@@ -440,6 +439,6 @@ class TheDefaultRuns(unittest.TestCase):
 
 
 def shape(text):
-    """Count the lines of *text*, without what differs from run to run."""
+    """Count the lines of *text*, ignoring what differs between runs."""
     text = re.sub(r"\u2588+|\d\.\d\d|Thread_\d", "", text)
     return Counter(" ".join(line.split()) for line in text.splitlines())
