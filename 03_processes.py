@@ -87,7 +87,7 @@ def request_all_sites(urls, workers):
     pages = []
     # No more processes than pages (but at least one), and no more than the
     # system allows.
-    workers = min(workers, max(len(urls), 1), common.MOST_PROCESSES)
+    workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
     with (
         # At its end, the pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
@@ -97,8 +97,8 @@ def request_all_sites(urls, workers):
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. While they start, Ctrl-C is ignored: it
-        # would reach the new processes, too, and each would print an error.
+        # also starts the processes. Meanwhile, Ctrl-C is ignored: it would
+        # reach the new processes, too, and each of them would print an error.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

@@ -53,7 +53,7 @@ def calculate_sync(name, n, step):
         print(f"{name} -> {i} of {n} is calculating...")
         time.sleep(step)
     print(f"{name} - {n} works are done!")
-    work.done()
+    work.ended()
     return work
 
 
@@ -71,7 +71,7 @@ async def calculate_async(name, n, step):
         print(f"{name} -> {i} of {n} is calculating...")
         await asyncio.sleep(step)
     print(f"{name} - {n} works are done!")
-    work.done()
+    work.ended()
     return work
 
 

@@ -4,7 +4,7 @@ One run of a lesson, step by step:
 
 1. `run` calls the lesson's `main` with the arguments of the command line.
 2. `parse` reads them.
-3. `sites` yields the URLs. If there are none on the command line, it starts
+3. `sites` yields the URLs. If the command line asks for no others, it starts
    a practice site: a small web server, which stops after the run.
 4. The lesson's `request_all_sites` downloads the pages. For each one, it
    makes a record, a `Page`, and prints a line with `show`. The decorator
@@ -45,9 +45,13 @@ PAGES = {
 #: Seconds to wait for a connection, and then between two parts of a response.
 TIMEOUT = 10
 #: The highest number that a command-line option may have.
-MOST_ALLOWED = 1_000_000
+MAX_NUMBER = 1_000_000
 #: The most processes that a pool may have: Windows has a limit.
-MOST_PROCESSES = 61 if sys.platform == "win32" else MOST_ALLOWED
+MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
+
+#: The sessions that this run has shown, of all processes, with their numbers:
+#: 1, 2, 3, ... Each run begins with 1, so `timed` empties this.
+run_sessions = {}
 
 
 def timed(function):
@@ -58,12 +62,14 @@ def timed(function):
 
     @functools.wraps(function)
     def timed_function(*args, **kwargs):
+        run_sessions.clear()
         start = time.perf_counter()
         result = function(*args, **kwargs)
         return result, time.perf_counter() - start
 
     @functools.wraps(function)
     async def timed_coroutine(*args, **kwargs):
+        run_sessions.clear()
         start = time.perf_counter()
         result = await function(*args, **kwargs)
         return result, time.perf_counter() - start
@@ -104,7 +110,7 @@ class Work:
     def __repr__(self):
         return f"{type(self).__name__}({vars(self)})"
 
-    def done(self):
+    def ended(self):
         """Record that the work has ended."""
         self.end = time.perf_counter()
 
@@ -130,7 +136,7 @@ class Page(Work):
 
     def arrived(self, status, body):
         """Record a response: its *status*, an int, and its *body*, bytes."""
-        self.done()
+        self.ended()
         self.status = status
         self.size = len(body)
         success = 200 <= status <= 299  # See RFC 9110, section 15.
@@ -138,7 +144,7 @@ class Page(Work):
 
     def failed(self, error):
         """Record *error*, the exception that came instead of a response."""
-        self.done()
+        self.ended()
         self.error = printable(f"{type(error).__name__}: {error}")[:300]
 
 
@@ -147,10 +153,7 @@ class Page(Work):
 PAGE_ROW = "{:<22} {:>7} {:>6} {:>6}  {}"  # a page
 BAR_ROW = "{:<22} {:<10} {:>7} {}"  # a page in the chart
 BAR_COLUMNS = 36
-MOST_BARS = 20
-
-#: The sessions of all processes that this run has shown: 1, 2, 3, ...
-run_sessions = {}
+MAX_BARS = 20
 
 
 def show(page):
@@ -187,7 +190,6 @@ def report(urls, results, seconds):
         print("Highest number of pages in flight (requested, not yet arrived):"
               f" {in_flight(pages)}")
         chart(pages, seconds)
-    run_sessions.clear()  # The next run in a notebook begins with S1 again.
     return 0 if downloaded == len(urls) else 1
 
 
@@ -217,16 +219,16 @@ def chart(works, seconds, noun="page", axis=0):
 
     The chart is *axis* seconds wide (those of the chart before), by default
     as wide as all bars laid end to end. If the run is longer, or if there are
-    more than MOST_BARS works, the chart is as wide as the run.
+    more than MAX_BARS works, the chart is as wide as the run.
     """
     total = sum(work.end - work.start for work in works)
     width = "the last one" if axis else "that"  # This ends a sentence, below.
     axis = axis or total
     shown = f"each {noun}"
-    if len(works) > MOST_BARS:
-        shown = f"each of the first {MOST_BARS} of {len(works)} {noun}s"
+    if len(works) > MAX_BARS:
+        shown = f"each of the first {MAX_BARS} of {len(works)} {noun}s"
     # A difference of 2 % can be seen in a chart.
-    if len(works) > MOST_BARS or seconds > axis * 1.02:
+    if len(works) > MAX_BARS or seconds > axis * 1.02:
         width = "the run"
         axis = seconds
     print(f"\nA bar for {shown}, from its start to its end.")
@@ -234,7 +236,7 @@ def chart(works, seconds, noun="page", axis=0):
           f"The chart is as wide as {width}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
-    rows = sorted(works, key=lambda work: work.start)[:MOST_BARS]
+    rows = sorted(works, key=lambda work: work.start)[:MAX_BARS]
     # Group by worker. Shorter names first: Thread_9 comes before Thread_10.
     rows.sort(key=lambda work: (len(work.worker), work.worker, work.process))
     # The run ended with its last piece of work, so it began *seconds* earlier.
@@ -248,7 +250,7 @@ def bar(work, began, axis):
     # Rounded as printed, so that equal times have equal bars.
     took = round(work.end - work.start, 2)
     length = max(round(took / axis * BAR_COLUMNS), 1)
-    left = max(round((work.start - began) / axis * BAR_COLUMNS), 0)
+    left = round((work.start - began) / axis * BAR_COLUMNS)
     left = min(left, BAR_COLUMNS - length)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     block = "\u2588" if encoding.lower().startswith("utf") else "#"
@@ -283,19 +285,28 @@ def run(main):
         # Print each line immediately, with escapes for what cannot be shown.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     status = 1
-    try:
-        status = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        status = 130
-        with contextlib.suppress(BrokenPipeError):
+    with quiet_if_nobody_reads():
+        try:
+            status = main(sys.argv[1:])
+        except KeyboardInterrupt:
+            status = 130
             print("\nInterrupted.")
-    except BrokenPipeError:
-        pass
-    except ExceptionGroup as group:  # the exceptions of a TaskGroup's tasks
-        _, others = group.split(BrokenPipeError)
-        if others:
-            raise
     sys.exit(status)
+
+
+@contextlib.contextmanager
+def quiet_if_nobody_reads():
+    """End this `with` block quietly if nobody reads the output any more."""
+    try:
+        yield
+    except (BrokenPipeError, ExceptionGroup) as error:
+        if isinstance(error, ExceptionGroup):  # of a TaskGroup, in lesson 4
+            _, others = error.split(BrokenPipeError)
+            if others:
+                raise
+        # Without this, Python would try to print the rest when it ends.
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.close()
 
 
 def parse(doc, arguments, **own):
@@ -321,10 +332,13 @@ def parse(doc, arguments, **own):
                             metavar="N", help=text)
     options = parser.parse_args(arguments)
     for url in options.urls:
-        if url.startswith("//"):
-            parser.error(f"argument URL: no http: or https: in {url}")
+        if not url.lower().startswith(("http://", "https://")):
+            parser.error(f"argument URL: no http:// or https:// in {url!r}")
     for name in ("repeat", *own):
-        check_range(parser, name, getattr(options, name), 1, MOST_ALLOWED)
+        number = getattr(options, name)
+        if not 1 <= number <= MAX_NUMBER:
+            parser.error(f"argument --{name}: must be 1 or more, "
+                         f"and at most {MAX_NUMBER}, not {number}")
     return options
 
 
@@ -334,15 +348,9 @@ def parse_step(doc, arguments):
     parser.add_argument("--step", type=float, default=1, metavar="SECONDS",
                         help="the length of one step (default: 1)")
     step = parser.parse_args(arguments).step
-    check_range(parser, "step", step, 0, 60)
+    if not 0 <= step <= 60:
+        parser.error(f"argument --step: must be from 0 to 60, not {step}")
     return step
-
-
-def check_range(parser, name, value, least, most):
-    """End the program with an error from *parser* if *value* is wrong."""
-    if not least <= value <= most:
-        parser.error(f"argument --{name}: must be {least} or more, "
-                     f"and at most {most}, not {value}")
 
 
 @contextlib.contextmanager
@@ -352,11 +360,9 @@ def sites(options):
     If they ask for none, the URLs are those of the practice site, which runs
     until the end of the `with` block.
     """
-    urls = LIVE_URLS if options.live else options.urls
-    # `nullcontext(urls)` works in a `with`, too. It just yields *urls*.
-    source = contextlib.nullcontext(urls) if urls else practice_site()
-    with source as urls:
-        run_sessions.clear()  # An interrupted run may have left some.
+    named = LIVE_URLS if options.live else options.urls
+    # `nullcontext(named)` works in a `with`, too. It just yields *named*.
+    with contextlib.nullcontext(named) if named else practice_site() as urls:
         print("The pages, as they finish. "
               "A session (S1, ...) reuses its connections:")
         print(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
@@ -413,10 +419,14 @@ def stay_with_parent():
     """Make this process ignore Ctrl-C, and end when its parent ends.
 
     Ctrl-C reaches all processes of a terminal. Only the parent has to react.
+    In the main process, which has no parent, this function does nothing.
     """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
 
     def end_with_parent():
-        multiprocessing.parent_process().join()  # waits until it ends
+        parent.join()  # waits until the parent ends
         os._exit(1)  # ends this process now, whatever it is doing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -442,7 +452,10 @@ class PracticeHandler(BaseHTTPRequestHandler):
 
 
 class PracticeServer(socketserver.ThreadingTCPServer):
-    """The server: it makes a thread for each connection."""
+    """The server: it makes a thread for each connection.
+
+    (An HTTPServer would look up the machine's name, which may take seconds.)
+    """
 
     request_queue_size = 1024  # With the default, 5, some clients wait 1 s.
     daemon_threads = True  # The server ends without waiting for its threads.

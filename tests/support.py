@@ -24,10 +24,11 @@ OPTION = {"02_threads": "--workers", "03_processes": "--workers",
 STRICT = ["-X", "dev", "-W", "error"]
 POSIX = unittest.skipUnless(os.name == "posix", "not on Windows")
 
-#: The environment, without what would redirect a lesson.
+#: The environment, without what would change what a lesson does.
 ENVIRONMENT = {"PYTHONIOENCODING": "utf-8"} | {
     name: value for name, value in os.environ.items()
     if not name.upper().endswith(("_PROXY", "_BUNDLE", "_CERT_FILE"))
+    and not name.upper().startswith("PYTHON")
 }
 
 SHORT = 0.1  # Seconds to wait for a server that never answers.

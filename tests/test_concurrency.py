@@ -46,7 +46,7 @@ class SeenByTheServer(unittest.TestCase):
         ):
             status, _ = run("03_processes", *server.urls[:3], "--workers", 50)
             self.assertEqual((status, executor.call_args.args), (0, (3,)))
-            with mock.patch.object(load("common"), "MOST_PROCESSES", 2):
+            with mock.patch.object(load("common"), "MAX_PROCESSES", 2):
                 run("03_processes", *server.urls, "--workers", 50)
             self.assertEqual(executor.call_args.args, (2,))
 

@@ -215,6 +215,8 @@ class ProcessesThatEnd(unittest.TestCase):
             self.assertEqual(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
             raise OSError
         self.assertIs(signal.getsignal(signal.SIGINT), before)
+        load("03_processes").start_worker()  # by hand, in the main process
+        self.assertIs(signal.getsignal(signal.SIGINT), before)
 
     def test_a_worker_leaves_ctrl_c_to_its_parent(self):
         common = load("common")
