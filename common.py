@@ -249,7 +249,7 @@ def bar(work, began, axis):
     """Return the row of *work* in a chart of *axis* seconds from *began*."""
     # Rounded as printed, so that equal times have equal bars.
     took = round(work.end - work.start, 2)
-    length = max(round(took / axis * BAR_COLUMNS), 1)
+    length = min(max(round(took / axis * BAR_COLUMNS), 1), BAR_COLUMNS)
     left = round((work.start - began) / axis * BAR_COLUMNS)
     left = min(left, BAR_COLUMNS - length)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
