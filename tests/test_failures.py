@@ -169,7 +169,7 @@ class CommandLine(unittest.TestCase):
     def test_wrong(self):
         for lesson in DOWNLOADING:
             self.check(lesson, "--nonsense", "--nonsense")
-            for url in ("//a/", "nonsense", "ftp://a/", ""):
+            for url in ("//a/", "host/page", "ftp://a/", ""):
                 self.check(lesson, f"URL: .*'{url}'", "http://a/", url)
             self.check(lesson, "--live", "--live", "http://127.0.0.1:1/")
             self.check(lesson, "must be 1 or more", "--repeat", "0")

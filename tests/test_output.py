@@ -174,6 +174,8 @@ class Chart(unittest.TestCase):
             ([page("T", 0.014, 1)], 1, 0, 36, "as wide as that."),
             ([page("T", 0, 3)], 3, 6, 18, "as wide as the last one."),
             ([page("T", 0, 3)], 3, 1, 36, "as wide as the run."),
+            ([page("T", 0, 1.02)], 1.02, 1, 36, "as wide as the last one."),
+            ([page("T", 1, 1)], 1, 0, 1, "as wide as the run."),
         ):
             words, ruler, *rows = self.chart(pages, seconds, axis=axis)
             self.assertIn(told, words)
