@@ -8,7 +8,6 @@ import gzip
 import socket
 import struct
 import sys
-import time
 
 
 def answer(status="200 OK", *headers, body=b""):
@@ -51,14 +50,6 @@ def stalled(handler):
     handler.server.over.wait(5)
 
 
-def drip(handler):
-    """Send a body with short pauses, which together exceed the timeout."""
-    handler.wfile.write(answer("200 OK", "Content-Length: 5"))
-    for _ in range(5):
-        handler.wfile.write(b".")
-        time.sleep(0.15)
-
-
 NOTHING = "Content-Length: 0"
 
 #: Wrong answers by path, each with a regular expression for the cause that a
@@ -95,6 +86,6 @@ ODD = {
     "/moved": (moved("/dice"), 1),
 }
 
-ANSWERS = {"/silent": silent, "/stalled": stalled, "/drip": drip}
+ANSWERS = {"/silent": silent, "/stalled": stalled}
 ANSWERS |= {path: sent for path, (sent, _) in FAULTS.items()}
 ANSWERS |= {path: sent for path, (sent, _) in ODD.items()}

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import heapq
 import io
+import math
 import multiprocessing
 import os
 import platform
@@ -24,97 +25,95 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-from tests import server, support
+import common
+from tests.server import PAGES, Server
+from tests.support import ENVIRONMENT, SLEEPING
 
 #: How many pages at once, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4,
            "05_aiohttp": 100}
-ROW = "{:<13} {:>7} {:>9} {:>7} {:>9} {:>11} {:>8} {:>9} {:>9}"
-MANY_ROW = "{:<13} {:>6} {:>7} {:>9} {:>9} {:>7} {:>8} {:>9}"
 
 
 class Figures(NamedTuple):
-    """What one run took."""
+    """What one run took. What cannot be measured is nan (not a number)."""
 
     seconds: float
-    cpu: float  # processor seconds, of all processes
-    memory: int  # bytes, of the largest process
-    in_flight: int = 0  # the rest is what the server saw
-    connections: int = 0
-    threads: int = 0
+    cpu: float = math.nan  # processor seconds, of all processes
+    memory: float = math.nan  # bytes, of the largest process
+    threads: float = math.nan  # that downloaded pages
+    in_flight: float = math.nan  # pages at once, as the server saw them
+    connections: float = math.nan  # also as the server saw them
 
 
-# ---- The plainest code -----------------------------------------------------
+# ---- The plainest programs --------------------------------------------------
 
 local = threading.local()
 
 
 def make_session():
-    import requests
+    import requests  # here, so that it does not count for lesson 5
 
     local.session = requests.Session()
 
 
 def download(url):
     with local.session.get(url, timeout=10) as response:
-        print(len(response.content), url)
+        return len(response.content)
 
 
 def plain_sync(urls):
     make_session()
     for url in urls:
-        download(url)
+        print(download(url))
 
 
-def plain_threads(urls):
-    with ThreadPoolExecutor(4, initializer=make_session) as executor:
-        list(executor.map(download, urls))
+def plain_pool(executor_class, urls):
+    with executor_class(4, initializer=make_session) as executor:
+        for size in executor.map(download, urls):
+            print(size)
 
 
-def plain_processes(urls):
-    with ProcessPoolExecutor(4, initializer=make_session) as executor:
-        list(executor.map(download, urls))
+async def fetch(url, session):
+    async with session.get(url) as response:
+        print(len(await response.read()))
 
 
-async def download_all(urls):
+async def fetch_all(urls):
     import aiohttp
 
-    async def fetch(url):
-        async with session.get(url) as response:
-            print(len(await response.read()), url)
-
     async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*map(fetch, urls))
+        await asyncio.gather(*[fetch(url, session) for url in urls])
 
 
 def plain_aiohttp(urls):
-    asyncio.run(download_all(urls))
+    asyncio.run(fetch_all(urls))
 
 
-PLAIN = {"01_sync": plain_sync, "02_threads": plain_threads,
-         "03_processes": plain_processes, "05_aiohttp": plain_aiohttp}
+PLAIN = {"01_sync": plain_sync,
+         "02_threads": partial(plain_pool, ThreadPoolExecutor),
+         "03_processes": partial(plain_pool, ProcessPoolExecutor),
+         "05_aiohttp": plain_aiohttp}
 
 
 # ---- Measuring -------------------------------------------------------------
 
 
-def processor_seconds():
-    """Return the processor seconds of this process and its children."""
-    return time.process_time() + sum(os.times()[2:4])
+def processor_seconds(name):
+    """Return the processor seconds of this process and its children.
 
-
-def processes_are_counted():
-    """Return whether the figures include the processes of a pool.
-
-    Windows does not count them, and those of a fork server are not children
-    of this process.
+    Of lesson 3, these would be too few where the processes of its pool are
+    not counted: on Windows, and if a fork server starts them.
     """
-    method = multiprocessing.get_start_method()
-    return sys.platform != "win32" and method != "forkserver"
+    forkserver = multiprocessing.get_start_method() == "forkserver"
+    if name == "03_processes" and (forkserver or sys.platform == "win32"):
+        return math.nan
+    return time.process_time() + sum(os.times()[2:4])
 
 
 def memory():
@@ -123,7 +122,7 @@ def memory():
     (They cannot be added up: forked processes share most of their memory.)
     """
     if sys.platform == "win32":
-        return 0
+        return math.nan
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
@@ -137,24 +136,26 @@ def memory():
 
 
 def run_here(name, plain, arguments, method):
-    """Run a lesson, or its plainest code, in this process; return Figures."""
+    """Run a lesson, or its plainest program, here; return the Figures."""
     multiprocessing.set_start_method(method, force=True)
-    lesson = support.load(name)  # Imports do not count.
-    function = PLAIN[name] if plain else lesson.main
+    function = import_module(name).main  # Imports do not count.
+    if plain:
+        function = PLAIN[name]
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        before = processor_seconds()
+        before = processor_seconds(name)
         start = time.perf_counter()
         status = function(arguments)
         seconds = time.perf_counter() - start
-        cpu = processor_seconds() - before
+        cpu = processor_seconds(name) - before
     if status:
         raise RuntimeError(f"{name} failed:\n{output.getvalue()}")
-    threads = re.search(r"done by .* (\d+) thread", output.getvalue())
-    threads = int(threads[1]) if threads else 0
-    return Figures(seconds, cpu, memory(), threads=threads)
+    threads = math.nan
+    if told := re.search(r"done by .* (\d+) thread", output.getvalue()):
+        threads = int(told[1])
+    return Figures(seconds, cpu, memory(), threads)
 
 
-def measure(site, name, plain, arguments):
+def measure(site, name, arguments, plain=False):
     """Run *name* in a new process; return Figures, with what *site* saw."""
     site.most = 0
     site.connections = 0
@@ -163,8 +164,7 @@ def measure(site, name, plain, arguments):
     with ProcessPoolExecutor(1, new) as executor:
         future = executor.submit(run_here, name, plain, arguments, method)
         figures = future.result()
-    return figures._replace(in_flight=site.most,
-                            connections=site.connections)
+    return figures._replace(in_flight=site.most, connections=site.connections)
 
 
 def medians(runs):
@@ -183,9 +183,16 @@ def minimum_time(waits, at_once):
 # ---- The tables ------------------------------------------------------------
 
 
-def times(figure, base):
-    """Return *figure* as a multiple of *base*, as text."""
-    return f"{figure / base:.2f}" if base else "-"
+def text(figure, digits=2):
+    """Return *figure* as text for a table."""
+    return "-" if math.isnan(figure) else f"{figure:.{digits}f}"
+
+
+def print_table(*rows):
+    """Print *rows*, lists of str, each column as wide as it must be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print(" ".join(map(str.rjust, row, widths)))
 
 
 def table_of_lessons(site, pages, rounds):
@@ -195,68 +202,59 @@ def table_of_lessons(site, pages, rounds):
     runs = {(name, plain): [] for name in AT_ONCE for plain in (False, True)}
     for _ in range(rounds):
         for name, plain in runs:
-            runs[name, plain].append(measure(site, name, plain, urls))
-    print(f"\n{pages} pages, medians of {rounds} rounds\n")
-    print(ROW.format("", "", "times the", "times", "pages in", "", "CPU ms",
-                     "times the", "MB of the"))
-    print(ROW.format("lesson", "seconds", "minimum", "as fast", "flight",
-                     "connections", "a page", "plainest", "largest"))
+            runs[name, plain].append(measure(site, name, urls, plain))
+    rows = [["", "", "times the", "speed-up", "pages in", "", "CPU ms",
+             "times the", "MB of the"],
+            ["lesson", "seconds", "minimum", "over 01", "flight",
+             "connections", "a page", "plainest", "largest"]]
     first = medians(runs["01_sync", False])
     for name, at_once in AT_ONCE.items():
-        lesson = medians(runs[name, False])
+        own = medians(runs[name, False])
         plain = medians(runs[name, True])
-        own = (f"{1000 * lesson.cpu / pages:.2f}",
-               times(lesson.cpu, plain.cpu), round(lesson.memory / 1e6))
-        if name == "03_processes" and not processes_are_counted():
-            own = ("-", "-", "-")
-        print(ROW.format(
-            name, f"{lesson.seconds:.2f}",
-            times(lesson.seconds, minimum_time(waits, at_once)),
-            times(first.seconds, lesson.seconds), round(lesson.in_flight),
-            round(lesson.connections), *own))
-    sleep = medians([measure(site, "04_asyncio_sleep", False, [])
-                     for _ in range(rounds)])
-    print(f"\n04_asyncio_sleep: {sleep.seconds:.2f} seconds for both halves, "
-          f"{sleep.seconds / 9:.2f} times the minimum time, 6 + 3.")
+        minimum = minimum_time(waits, at_once) or math.nan
+        rows.append([
+            name, text(own.seconds), text(own.seconds / minimum),
+            text(first.seconds / own.seconds), text(own.in_flight, 0),
+            text(own.connections, 0), text(1000 * own.cpu / pages),
+            text(own.cpu / plain.cpu), text(own.memory / 1e6, 0)])
+    sleep = measure(site, SLEEPING, [])
+    rows.append([SLEEPING, text(sleep.seconds), text(sleep.seconds / 9),
+                 *["-"] * 6])
+    print(f"\n{pages} pages, medians of {rounds} rounds\n")
+    print_table(*rows)
 
 
 def table_of_many(site, numbers):
     """Run 02 and 05 with many pages of a second; print a row for each."""
-    site.delays = dict.fromkeys(server.PAGES, 1)
-    print("\nPages of one second each, all at once: the minimum time is 1 s\n")
-    print(MANY_ROW.format("", "", "", "times the", "pages in", "", "CPU ms",
-                          "MB of the"))
-    print(MANY_ROW.format("lesson", "pages", "seconds", "minimum", "flight",
-                          "threads", "a page", "largest"))
+    site.delays = dict.fromkeys(PAGES, 1)
+    rows = [["", "", "", "times the", "pages in", "", "CPU ms", ""],
+            ["lesson", "pages", "seconds", "minimum", "flight", "threads",
+             "a page", "MB"]]
     for number in numbers:
-        if not files_may_be_open(2 * number + 200):
-            print(f"{number}: this machine allows too few open files")
-            continue
         urls = [f"{site.address}/dice"] * number
         for name, option in (("02_threads", "--workers"),
                              ("05_aiohttp", "--limit")):
-            arguments = [*urls, option, str(number)]
-            figures = measure(site, name, False, arguments)
-            print(MANY_ROW.format(
-                name, number, f"{figures.seconds:.2f}",
-                f"{figures.seconds:.2f}", figures.in_flight, figures.threads,
-                f"{1000 * figures.cpu / number:.2f}",
-                round(figures.memory / 1e6)))
+            own = measure(site, name, [*urls, option, str(number)])
+            rows.append([
+                name, str(number), text(own.seconds), text(own.seconds / 1),
+                text(own.in_flight, 0), text(own.threads, 0),
+                text(1000 * own.cpu / number), text(own.memory / 1e6, 0)])
+    print("\nPages of one second each, all at once: the minimum is 1 s\n")
+    print_table(*rows)
 
 
-def files_may_be_open(number):
-    """Allow *number* open files, if possible; return whether it worked."""
+def allow_open_files(number):
+    """Let this process, and its children, have *number* open files.
+
+    Raise ValueError or OSError if the machine does not allow so many.
+    """
     if sys.platform == "win32":
-        return True
+        return
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= number:
-        return True
-    if hard != resource.RLIM_INFINITY and hard < number:
-        return False
-    resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
-    return True
+    if soft < number:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
 
 
 def main():
@@ -274,16 +272,19 @@ def main():
         parser.error("--pages, --rounds and --many must be 1 or more")
     if options.delay is not None and not 0 <= options.delay <= 60:
         parser.error("--delay must be 0 or more, and at most 60")
+    try:
+        allow_open_files(max([100, *options.many]) + 100)
+    except (OSError, ValueError) as error:
+        parser.error(f"too few files may be open on this machine: {error}")
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, "
           f"processes by {multiprocessing.get_start_method()}")
     with (
-        server.Server() as site,
-        mock.patch.dict(os.environ, support.ENVIRONMENT, clear=True),
+        Server() as site,
+        mock.patch.dict(os.environ, ENVIRONMENT, clear=True),
     ):
-        pages = support.load("common").PAGES
-        site.delays = {path: delay for path, (delay, _) in pages.items()}
+        site.delays = {path: wait for path, (wait, _) in common.PAGES.items()}
         if options.delay is not None:
-            site.delays = dict.fromkeys(server.PAGES, options.delay)
+            site.delays = dict.fromkeys(PAGES, options.delay)
         table_of_lessons(site, options.pages, options.rounds)
         if options.many:
             table_of_many(site, options.many)

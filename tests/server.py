@@ -20,12 +20,13 @@ PAGES = {"/jython": 10_782, "/dice": 1, "/realpython": 56_718}
 class Server(socketserver.ThreadingTCPServer):
     """Serves PAGES and ANSWERS, a thread for each connection.
 
-    With *gate* N, it answers no request until N of them wait at the same
-    time. From then on, it answers every request immediately. It counts
-    `requests` and `connections`, the connections `open` now, and `most`, the
-    most requests in flight at the same time. `seen` lists their targets.
-    `delays` are the seconds, by path, before it answers. With *tls*, it
-    speaks HTTPS.
+    It answers no request until *gate* of them wait at the same time, or until
+    `open_gate` is called. From then on, it answers every request, after the
+    seconds that `delays` has for its path. With *tls*, it speaks HTTPS.
+
+    It counts: `seen` lists what was requested, `most` is the most requests in
+    flight at the same time, `connections` are all that were ever made, and
+    `open` those that are open now.
     """
 
     daemon_threads = True
@@ -36,10 +37,9 @@ class Server(socketserver.ThreadingTCPServer):
         self.gate = gate
         self.delays = {}
         self.seen = []
-        self.requests = 0
         self.connections = 0
-        self.in_flight = 0
         self.open = 0
+        self.in_flight = 0
         self.most = 0
         self.changed = threading.Condition()
         self.over = threading.Event()
@@ -58,6 +58,7 @@ class Server(socketserver.ThreadingTCPServer):
         return self
 
     def __exit__(self, *_):
+        self.open_gate()
         self.over.set()
         self.shutdown()
         self.server_close()
@@ -65,36 +66,26 @@ class Server(socketserver.ThreadingTCPServer):
     def handle_error(self, *_):
         """Print nothing: a client may leave at any time."""
 
-    def connected(self):
-        """Count a connection that is open from now on."""
+    def count(self, connections=0, in_flight=0):
+        """Count what begins (1), or what ends (-1)."""
         with self.changed:
-            self.connections += 1
-            self.open += 1
-
-    def disconnected(self):
-        """Count a connection that is no longer open."""
-        with self.changed:
-            self.open -= 1
-            self.changed.notify_all()
-
-    def begin(self, target):
-        """Count a request for *target* that is in flight from now on."""
-        with self.changed:
-            self.seen.append(target)
-            self.requests += 1
-            self.in_flight += 1
+            self.open += connections
+            self.connections += max(connections, 0)
+            self.in_flight += in_flight
             self.most = max(self.most, self.in_flight)
             self.changed.notify_all()
 
-    def end(self):
-        """Count a request that is no longer in flight."""
+    def open_gate(self):
+        """Answer every request from now on."""
         with self.changed:
-            self.in_flight -= 1
+            self.gate = 0
+            self.changed.notify_all()
 
-    def wait_for(self, at_once):
-        """Wait until *at_once* requests have been in flight together."""
+    def wait_until(self, condition):
+        """Wait until *condition*, a function, returns something true."""
         with self.changed:
-            self.changed.wait_for(lambda: self.most >= at_once, timeout=30)
+            if not self.changed.wait_for(condition, timeout=30):
+                raise TimeoutError("waited in vain for 30 seconds")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -105,41 +96,36 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self):
         super().setup()
-        self.server.connected()
+        self.server.count(connections=1)
 
     def finish(self):
         super().finish()
-        self.server.disconnected()
+        self.server.count(connections=-1)
 
     def do_GET(self):
         path = urlsplit(self.path).path
-        self.server.begin(self.path)
-        self.server.wait_for(at_once=self.server.gate)
+        self.server.seen.append(self.path)
+        self.server.count(in_flight=1)
+        self.server.wait_until(lambda: self.server.most >= self.server.gate)
         time.sleep(self.server.delays.get(path, 0))
         # This comes first: after the answer, the client may send the next.
-        self.server.end()
-        if path in ANSWERS:
-            self.close_connection = True
-            self.answer_as_in_the_catalogue(ANSWERS[path])
-        else:
-            self.answer_with_a_page(PAGES.get(path, 0))
-
-    def answer_as_in_the_catalogue(self, answer):
+        self.server.count(in_flight=-1)
+        if path in PAGES:
+            self.send_response(200)
+            self.send_header("Content-Length", str(PAGES[path]))
+            self.end_headers()
+            self.wfile.write(b"." * PAGES[path])
+            return
+        self.close_connection = True
+        answer = ANSWERS[path]
         if callable(answer):
             answer(self)
         else:
             self.wfile.write(answer)
 
-    def answer_with_a_page(self, size):
-        self.send_response(200 if size else 404)
-        self.send_header("Content-Length", str(size))
-        self.end_headers()
-        self.wfile.write(b"." * size)
-
     def do_CONNECT(self):
         """Record a request to a proxy; refuse it, or stay silent."""
-        self.server.begin(self.path)
-        self.server.end()
+        self.server.seen.append(self.path)
         if self.path.startswith("silent"):
             self.server.over.wait(5)
         else:

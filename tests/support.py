@@ -1,7 +1,6 @@
-"""How the tests run a lesson: as a module, or as a program."""
+"""How the tests run a lesson: in their own process, or as a program."""
 
 import contextlib
-import importlib
 import io
 import multiprocessing
 import os
@@ -11,64 +10,34 @@ import sys
 import tempfile
 import types
 import unittest
+from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
-DOWNLOADING = ["01_sync", "02_threads", "03_processes", "05_aiohttp"]
-LESSONS = [*DOWNLOADING, "04_asyncio_sleep"]
 README = (ROOT / "README.md").read_text("utf-8")
+
+DOWNLOADING = ["01_sync", "02_threads", "03_processes", "05_aiohttp"]
+SLEEPING = "04_asyncio_sleep"
 #: The option of a lesson that limits its pages in flight.
 OPTION = {"02_threads": "--workers", "03_processes": "--workers",
           "05_aiohttp": "--limit"}
-STRICT = ["-X", "dev", "-W", "error"]
-POSIX = unittest.skipUnless(os.name == "posix", "not on Windows")
 
-#: The environment, without what would change what a lesson does.
+#: The environment, without what would change how a lesson runs.
 ENVIRONMENT = {"PYTHONIOENCODING": "utf-8"} | {
     name: value for name, value in os.environ.items()
-    if not name.upper().endswith(("_PROXY", "_BUNDLE", "_CERT_FILE"))
-    and not name.upper().startswith("PYTHON")
+    if not name.upper().startswith("PYTHON")
+    and not name.upper().endswith(("_PROXY", "_BUNDLE", "_CERT_FILE"))
 }
 
-SHORT = 0.1  # Seconds to wait for a server that never answers.
-
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
-
-def load(lesson):
-    """Import *lesson*, whose name begins with a digit."""
-    return importlib.import_module(lesson)
-
-
-def start_impatient_worker():
-    """Start a worker of lesson 3 that waits for only SHORT seconds."""
-    load("common").TIMEOUT = SHORT
-    load("03_processes").start_worker()
-
-
-@contextlib.contextmanager
-def short_timeouts(seconds=SHORT):
-    """Let the lessons wait *seconds* for a silent server, not ten."""
-    common, processes = load("common"), load("03_processes")
-    lesson = load("05_aiohttp")  # It reads TIMEOUT when it is imported.
-    worker = start_impatient_worker
-    with (
-        mock.patch.object(common, "TIMEOUT", seconds),
-        mock.patch.object(processes, "start_worker", worker),
-    ):
-        importlib.reload(lesson)
-        yield
-    importlib.reload(lesson)
+posix_only = unittest.skipUnless(os.name == "posix", "not on Windows")
 
 
 @contextlib.contextmanager
 def processes_not_forked():
     """Start processes by forkserver or spawn: this process has threads."""
     before = multiprocessing.get_start_method(allow_none=True)
-    methods = multiprocessing.get_all_start_methods()
-    method = "forkserver" if "forkserver" in methods else "spawn"
+    method = "forkserver" if os.name == "posix" else "spawn"
     multiprocessing.set_start_method(method, force=True)
     multiprocessing.set_forkserver_preload(["03_processes"])
     try:
@@ -79,7 +48,7 @@ def processes_not_forked():
 
 def run(lesson, *arguments):
     """Run `main` of *lesson*, a name or a module; return status and output."""
-    module = load(lesson) if isinstance(lesson, str) else lesson
+    module = import_module(lesson) if isinstance(lesson, str) else lesson
     output = io.StringIO()
     with (
         processes_not_forked(),
@@ -94,24 +63,36 @@ def run(lesson, *arguments):
     return status, output.getvalue()
 
 
-def start(lesson, *arguments, flags=(), **options):
-    """Start *lesson* as a program, as if in a terminal of its own."""
-    options = {"env": ENVIRONMENT, "stderr": subprocess.PIPE} | options
+def start(lesson, *arguments, flags=(), env=ENVIRONMENT):
+    """Start *lesson*, a name or a path, as if in a terminal of its own."""
     return subprocess.Popen(
         [sys.executable, *flags, ROOT / f"{lesson}.py", *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
-        start_new_session=True, **options,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, encoding="utf-8", env=env,
+        start_new_session=True,
     )
 
 
-def finish(program, timeout=120):
+def read_until(program, text):
+    """Read the output of *program* up to a line with *text*; return it."""
+    for line in program.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"{program.args} never printed {text!r}")
+
+
+def finish(program):
     """Return the status of *program*, its output and its errors.
 
     This returns when all processes of the program are gone: until then, they
     hold its pipes open.
     """
     with program:
-        output, errors = program.communicate(timeout=timeout)
+        try:
+            output, errors = program.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            raise
     return program.returncode, output, errors
 
 
@@ -130,7 +111,14 @@ def changed(lesson, *changes):
 
 
 def edited(lesson, *changes):
-    """Return *lesson* as a module, with *changes*."""
+    """Return *lesson* as a module, with *changes*.
+
+    Lesson 3 gets threads in place of its processes: new processes would
+    import the unchanged file, and no mock would reach them.
+    """
+    if lesson == "03_processes":
+        changes += (("ProcessPoolExecutor", "ThreadPoolExecutor"),
+                    ("common.stay_with_parent()", "pass"))
     module = types.ModuleType(lesson)
     exec(compile(changed(lesson, *changes), lesson, "exec"), vars(module))
     return module
@@ -138,9 +126,12 @@ def edited(lesson, *changes):
 
 @contextlib.contextmanager
 def edited_copy(lesson, *changes):
-    """Yield the path, without .py, of a copy of *lesson* with *changes*."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = changed(lesson, *changes)
-        Path(folder, "edited.py").write_text(source, "utf-8")
+    """Yield the path, without .py, of a copy of *lesson* with *changes*.
+
+    The name of its folder has spaces and Hangul in it, as a user's might.
+    """
+    with tempfile.TemporaryDirectory(prefix="my \ud55c\uae00 ") as folder:
+        copy = Path(folder, "edited.py")
+        copy.write_text(changed(lesson, *changes), "utf-8")
         shutil.copy(ROOT / "common.py", folder)
-        yield Path(folder, "edited")
+        yield copy.with_suffix("")

@@ -6,11 +6,15 @@ request. A lesson with fewer pages in flight would never get an answer. The
 server's highest count shows that it had no more.
 """
 
+import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from unittest import mock
 
+import common
 from tests.server import Server
-from tests.support import OPTION, load, run, short_timeouts
+from tests.support import DOWNLOADING, OPTION, edited, run
 
 #: The number of pages in flight, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
@@ -23,7 +27,7 @@ class SeenByTheServer(unittest.TestCase):
             status, output = run(lesson, *server.urls, *arguments)
             self.assertEqual(status, 0, output)
             self.assertIn("\nDownloaded 9 sites in ", output)
-            self.assertEqual((server.requests, server.most), (9, gate))
+            self.assertEqual((len(server.seen), server.most), (9, gate))
             # A page in flight has a connection, which its session keeps.
             self.assertEqual(server.connections, gate)
             self.assertIn(f"(requested, not yet arrived): {gate}\n", output)
@@ -36,19 +40,6 @@ class SeenByTheServer(unittest.TestCase):
         for lesson, option in OPTION.items():
             self.check(lesson, 1, option, 1)
             self.check(lesson, 6, option, 6)
-
-    def test_no_more_processes_than_pages(self):
-        lesson = load("03_processes")
-        executor = mock.Mock(wraps=lesson.ProcessPoolExecutor)
-        with (
-            Server(gate=3) as server,
-            mock.patch.object(lesson, "ProcessPoolExecutor", executor),
-        ):
-            status, _ = run("03_processes", *server.urls[:3], "--workers", 50)
-            self.assertEqual((status, executor.call_args.args), (0, (3,)))
-            with mock.patch.object(load("common"), "MAX_PROCESSES", 2):
-                run("03_processes", *server.urls, "--workers", 50)
-            self.assertEqual(executor.call_args.args, (2,))
 
     def test_more_than_a_hundred(self):
         """aiohttp's own limit is 100 connections."""
@@ -68,8 +59,60 @@ class SeenByTheServer(unittest.TestCase):
 
     def test_queue(self):
         """The timeout of a page does not run while it waits for its turn."""
-        with Server() as server, short_timeouts(0.5):
-            server.delays = {"/dice": 0.05}
+        lesson = edited("05_aiohttp", ("common.TIMEOUT", "0.5"))
+        with Server() as server:
+            server.delays = {"/dice": 0.05}  # 24 pages, two at once: 0.6 s
             arguments = server.urls[1], "--repeat", 24, "--limit", 2
-            status, output = run("05_aiohttp", *arguments)
+            status, output = run(lesson, *arguments)
             self.assertEqual(status, 0, output)
+
+    def test_no_more_processes_than_pages(self):
+        lesson = import_module("03_processes")
+        executor = mock.Mock(wraps=lesson.ProcessPoolExecutor)
+        with (
+            Server(gate=3) as server,
+            mock.patch.object(lesson, "ProcessPoolExecutor", executor),
+        ):
+            status, _ = run("03_processes", *server.urls[:3], "--workers", 50)
+            self.assertEqual((status, executor.call_args.args), (0, (3,)))
+            with mock.patch.object(common, "MAX_PROCESSES", 2):
+                run("03_processes", *server.urls, "--workers", 50)
+            self.assertEqual(executor.call_args.args, (2,))
+
+
+class InOneProcess(unittest.TestCase):
+    """As in a notebook, where the kernel keeps running after a lesson."""
+
+    def test_sockets_are_closed(self):
+        for lesson in DOWNLOADING:
+            with self.subTest(lesson), Server() as server:
+                for _ in range(2):
+                    run(lesson, *server.urls)
+                # When a thread of a pool ends, its session's socket closes.
+                server.wait_until(lambda: server.open == 0)
+
+    def test_interrupted_threads_end(self):
+        """They do not continue with the pages that are left."""
+        lesson = import_module("02_threads")
+
+        def interrupted(_):
+            server.wait_until(lambda: server.most == 4)
+            raise KeyboardInterrupt
+
+        with Server(gate=99) as server:
+            with (
+                mock.patch.object(lesson, "as_completed", interrupted),
+                self.assertRaises(KeyboardInterrupt),
+            ):
+                lesson.request_all_sites(server.urls, 4)
+            server.open_gate()
+            for thread in threading.enumerate():
+                if thread.name.startswith("Thread_"):
+                    thread.join()
+            self.assertEqual(len(server.seen), 4)
+
+    def test_outside_the_main_thread(self):
+        """Only the main thread can set how Ctrl-C is handled."""
+        with Server() as server, ThreadPoolExecutor(1) as executor:
+            future = executor.submit(run, "03_processes", *server.urls)
+            self.assertEqual(future.result()[0], 0)

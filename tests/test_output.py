@@ -1,100 +1,90 @@
-"""What a run prints, and the clock that times it."""
+"""What a run prints, and the practice site: common.py by itself."""
 
 import asyncio
 import contextlib
+import errno
 import http.client
 import io
+import itertools
 import os
 import pickle
 import re
 import socket
-import subprocess
-import threading
+import sys
 import time
 import unittest
 import weakref
 from unittest import mock
 
 import common
-from tests.support import run
+from tests.support import SLEEPING, posix_only, run
+
+BLOCK = "\u2588"
+
+
+class Session:
+    """Something that can be numbered, as a session can."""
 
 
 def page(worker, start, end, error="", session=None):
     """Return a Page of *worker*, from *start* to *end*, in seconds."""
     made = common.Page("http://a/", session)
     made.worker = worker
-    made.start, made.end, made.error = start, end, error
+    made.start = start
+    made.end = end
+    made.error = error
     return made
 
 
-def printed(function, *arguments, encoding="utf-8"):
-    """Return what *function* prints on a console with *encoding*."""
+def call(function, *arguments, encoding="utf-8", **options):
+    """Call *function*; return its result, and what it prints."""
     output = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
     with contextlib.redirect_stdout(output):
-        function(*arguments)
+        result = function(*arguments, **options)
     output.flush()
-    return output.buffer.getvalue().decode(encoding)
+    return result, output.buffer.getvalue().decode(encoding)
 
 
 class Timed(unittest.TestCase):
     def test_timed(self):
         """The clock runs while a coroutine is awaited, not before."""
-        ticks = []
-
-        @common.timed
-        def function():
-            ticks.append("tick")
-
-        @common.timed
-        async def coroutine():
-            ticks.append("tick")
-
-        clock = mock.patch.object(time, "perf_counter", lambda: len(ticks))
-        with clock:
-            self.assertEqual(function(), (None, 1))
-            made = coroutine()
-            ticks.append("time goes by before it is awaited")
-            self.assertEqual(asyncio.run(made), (None, 1))
+        clock = itertools.count()
+        with mock.patch("time.perf_counter", lambda: next(clock)):
+            self.assertEqual(common.timed(len)("four"), (4, 1))
+            coroutine = common.timed(asyncio.sleep)(0, "done")
+            time.perf_counter()  # Time goes by before it is awaited.
+            self.assertEqual(asyncio.run(coroutine), ("done", 1))
 
 
 class Report(unittest.TestCase):
-    def check(self, pages, status, told):
-        """Check that *told* is printed for *pages*; return the output."""
-        urls = ["http://a/"] * len(pages)
-        statuses = []
-
-        def run():
-            for one in pages:
-                common.show(one)
-            statuses.append(common.report(urls, pages, 2.0))
-
-        output = printed(run)
-        self.assertEqual(statuses, [status])
-        self.assertIn(told, output)
-        return output
+    def report(self, *results, urls=None):
+        """Report *results*, by default one for each URL."""
+        return call(common.report, urls or ["http://a/"] * len(results),
+                    results, 2.0)
 
     def test_counts(self):
-        good, bad = page("P", 0, 1), page("P", 0, 1, "Oops")
-        for pages, status, told in (
+        good = page("P", 0, 1)
+        bad = page("P", 0, 1, "Oops")
+        for pages, expected, told in (
             ([good] * 9, 0, "Downloaded 9 sites in 2.00 seconds\n"),
             ([good], 0, "Downloaded 1 site in 2.00 seconds\n"),
             ([good, bad], 1, "Downloaded 1 of 2 sites in 2.00 seconds\n"),
             ([bad], 1, "Downloaded 0 of 1 site in 2.00 seconds\n"),
         ):
-            output = self.check(pages, status, told)
-            failed = output.count("FAILED  http://a/  Oops")
-            self.assertEqual(failed, pages.count(bad))
+            status, output = self.report(*pages)
+            self.assertEqual(status, expected)
+            self.assertIn(told, output)
 
     def test_lost_results(self):
         """A missing result, or one that is not a Page, is not a download."""
-        output = printed(common.report, ["u"] * 3, [KeyError("x")], 1.0)
+        _, output = self.report(KeyError("x"), urls=["u"] * 3)
         self.assertIn("Downloaded 0 of 3 sites", output)
         self.assertIn("instead of a Page: KeyError('x')", output)
         once = page("P", 0, 1)
-        output = printed(common.report, ["http://a/", "u"], [once] * 2, 1.0)
+        _, output = self.report(once, once, urls=["http://a/", "u"])
         self.assertIn("Downloaded 1 of 2 sites", output)
-        unfinished = common.Page("http://a/", None)
-        self.check([unfinished], 1, "FAILED  http://a/  did not finish")
+        _, output = self.report(common.Page("http://a/", None))
+        self.assertIn("Downloaded 0 of 1 site ", output)
 
     def test_in_flight(self):
         for spans, most in (
@@ -108,32 +98,34 @@ class Report(unittest.TestCase):
 
     def test_who_worked(self):
         """Threads with the same name in two processes count as two."""
-        made = [Session() for _ in range(60)]
-        pages = [page("P", 0, 0, session=one) for one in [*made, made[0]]]
-        pages[-1].process += 1
+        one, two = Session(), Session()
+        pages = [page("P", 0, 0, session=each) for each in (one, two, one)]
+        pages[0].process += 1
         pages[0].task = "Task-2"
-        told = "done by 2 processes, 2 threads, 1 task, 60 sessions\n"
-        output = self.check(pages, 0, told)
-        numbers = re.findall(r"^P +S(\d+) +0 ", output, re.M)
-        self.assertEqual(numbers[-1], numbers[0])
-        self.assertEqual(len(set(numbers)), 60)
+        told = "done by 2 processes, 2 threads, 1 task, 2 sessions\n"
+        self.assertIn(told, self.report(*pages)[1])
 
-    def test_sessions_begin_again(self):
+    def test_show(self):
         """In every run, whatever became of the one before, S1 is first."""
 
         @common.timed
         def run():
-            common.show(page("P", 0, 1, session=Session()))
+            one, two = Session(), Session()
+            for session in (one, two, one):
+                common.show(page("P", 0, 1, session=session))
 
         for _ in range(2):
-            self.assertRegex(printed(run), "^P +S1 ")
+            _, output = call(run)
+            numbers = re.findall(r"^P +(S\d) +0 ", output, re.M)
+            self.assertEqual(numbers, ["S1", "S2", "S1"])
+        _, line = call(common.show, page("P", 0, 1, "Oops"))
+        self.assertRegex(line, r"^P +S\d +FAILED  http://a/  Oops\n$")
 
     def test_page(self):
         """A Page keeps no session alive, and can be sent to a process."""
         session = Session()
         made = common.Page("http://a/", session)
-        shown = repr([made])
-        self.assertRegex(shown, r"^\[Page\(.*'name': 'http://a/'.*\)\]$")
+        self.assertRegex(repr(made), r"^Page\(.*'name': 'http://a/'.*\)$")
         gone = weakref.ref(session)
         del session
         self.assertIsNone(gone())
@@ -142,34 +134,35 @@ class Report(unittest.TestCase):
         for status in (101, 199, 300, 304, 999):
             made.arrived(status, b"")
             self.assertIn(str(status), made.error)
-
-
-class Session:
-    """Something that can be numbered, as a session can."""
+        made.failed(ConnectionError("two\nlines"))
+        self.assertEqual(made.error, "ConnectionError: two lines")
+        made.failed(ConnectionError("endless " * 1000))
+        self.assertEqual(len(made.error), 300)
 
 
 class Chart(unittest.TestCase):
     def chart(self, pages, seconds, **options):
         """Return the lines of a chart: its words, its ruler, its bars."""
-        lines = printed(lambda: common.chart(pages, seconds, **options))
-        _, first, second, *rows = lines.splitlines()
-        return f"{first} {second}", *rows
+        _, printed = call(common.chart, pages, seconds, **options)
+        _, first, second, ruler, *rows = printed.splitlines()
+        return f"{first} {second}", ruler, rows
 
     def test_worker_by_worker(self):
+        """It does not matter when the chart is drawn."""
         pages = [page("T_10", 0, 1), page("T_9", 0, 1), page("T_10", 1, 2),
                  page("T_9", 1, 2)]
-        _, _, *rows = self.chart(pages, 2)
+        _, _, rows = self.chart(pages, 2)
         workers = [row.split()[0] for row in rows]
         self.assertEqual(workers, ["T_9", "T_9", "T_10", "T_10"])
-        starts = [row.index("\u2588") for row in rows]
+        starts = [row.index(BLOCK) for row in rows]
         self.assertEqual(starts[0] + 9, starts[1])
         self.assertEqual(starts[:2], starts[2:])
 
     def test_scale(self):
         """There is room for all bars, end to end, and for the whole run."""
         for pages, seconds, axis, width, told in (
-            ([page("T", 0, 1)] * 4, 1, 0, 9, "4.00 s. The chart is as wide as "
-             "that."),
+            ([page("T", 0, 1)] * 4, 1, 0, 9,
+             "4.00 s. The chart is as wide as that."),
             ([page("T", 1, 5)], 5, 0, 29, "as wide as the run."),
             ([page("T", 0.014, 1)], 1, 0, 36, "as wide as that."),
             ([page("T", 0, 3)], 3, 6, 18, "as wide as the last one."),
@@ -177,89 +170,105 @@ class Chart(unittest.TestCase):
             ([page("T", 0, 1.02)], 1.02, 1, 36, "as wide as the last one."),
             ([page("T", 1, 1)], 1, 0, 1, "as wide as the run."),
         ):
-            words, ruler, *rows = self.chart(pages, seconds, axis=axis)
+            words, ruler, rows = self.chart(pages, seconds, axis=axis)
             self.assertIn(told, words)
-            self.assertEqual(rows[0].count("\u2588"), width)
+            self.assertEqual(rows[0].count(BLOCK), width)
             self.assertLessEqual(len(rows[0]), len(ruler))
 
     def test_equal_times_are_equal_bars(self):
         # All are printed as 0.40; on this axis, 7 and a half columns.
         pages = [page("T", 0, 0.396 + n / 1000) for n in range(9)]
-        _, _, *rows = self.chart(pages, 1, axis=1.92)
-        self.assertEqual(len({row.count("\u2588") for row in rows}), 1)
-
-    def test_later(self):
-        """A chart can be drawn at any time."""
-        now = time.perf_counter()
-        for start in (now, now - 3):
-            _, _, row = self.chart([page("T", start + 1, start + 4)], 4)
-            self.assertEqual(row.index("\u2588"), 42 + 9)
+        _, _, rows = self.chart(pages, 1, axis=1.92)
+        self.assertEqual(len({row.count(BLOCK) for row in rows}), 1)
 
     def test_failed(self):
-        *_, row = self.chart([page("T", 0, 4, "Oops")], 4)
-        self.assertRegex(row, "^T +a +FAILED \u2588+$")
+        _, _, [row] = self.chart([page("T", 0, 4, "Oops")], 4)
+        self.assertRegex(row, f"^T +a +FAILED {BLOCK}+$")
 
     def test_more_pages_than_rows(self):
         pages = [page("T", number, number + 2) for number in range(24)]
-        words, ruler, *rows = self.chart(pages, 25)
+        words, ruler, rows = self.chart(pages, 25)
         self.assertTrue(ruler.endswith(" 25.00 s"))
         self.assertEqual(len(rows), 20)
         self.assertIn("A bar for each of the first 20 of 24 pages,", words)
-        self.assertIn("All bars, laid end to end: 48.00 s. The chart is as "
-                      "wide as the run.", words)
+        self.assertIn("end to end: 48.00 s. The chart is as wide as the run.",
+                      words)
 
 
-class Console(unittest.TestCase):
-    def test_what_it_cannot_show(self):
+class Program(unittest.TestCase):
+    """`common.run`: the program around a lesson."""
+
+    def exit(self, **main):
+        """Run the program around a `main` like this Mock; return its status.
+
+        Nobody reads what it prints.
+        """
+        with (
+            self.assertRaises(SystemExit) as end,
+            contextlib.redirect_stdout(io.StringIO()),
+            mock.patch("builtins.print", side_effect=BrokenPipeError),
+        ):
+            common.run(mock.Mock(**main))
+        return end.exception.code
+
+    def test_exits(self):
+        """Only Ctrl-C interrupts, and only a closed pipe ends quietly."""
+        closed = BrokenPipeError()
+        of_tasks = ExceptionGroup("of a TaskGroup", [closed])
+        self.assertEqual(self.exit(return_value=0), 0)
+        self.assertEqual(self.exit(side_effect=closed), 1)
+        self.assertEqual(self.exit(side_effect=of_tasks), 1)
+        self.assertEqual(self.exit(side_effect=KeyboardInterrupt), 130)
+        for error in (OSError(errno.EINVAL, "ours"), asyncio.CancelledError(),
+                      ExceptionGroup("mixed", [closed, KeyError("ours")])):
+            with self.assertRaises(type(error)):
+                common.run(mock.Mock(side_effect=error))
+        with mock.patch.object(sys, "version_info", (3, 10)):
+            self.assertIn("3.11 or later", self.exit())
+
+    def test_what_a_console_cannot_show(self):
+        failed = page("P", 0, 1, "Oops")
+        failed.name = "http://\ud55c/\x1b[1m"
+
+        def main(_):
+            common.show(failed)
+            common.report([failed.name], [failed], 1.0)
+
+        def program():
+            with self.assertRaises(SystemExit):
+                common.run(main)
+
         for encoding, block, shown in (
-            ("utf-8", "\u2588", "\ud55c"), ("cp949", "#", "\ud55c"),
+            ("utf-8", BLOCK, "\ud55c"), ("cp949", "#", "\ud55c"),
             ("cp1252", "#", "\\ud55c"), ("ascii", "#", "\\ud55c"),
         ):
-            output = printed(self.run_a_lesson, encoding=encoding)
-            self.assertIn(f"FAILED  http://{shown}/  Oops", output)
+            _, output = call(program, encoding=encoding)
+            self.assertIn(f"FAILED  http://{shown}/ [1m  Oops", output)
             self.assertEqual(output.count(block), 36)
-
-    def run_a_lesson(self):
-        with self.assertRaises(SystemExit):
-            common.run(self.main)
-
-    def main(self, arguments):
-        failed = page("P", 0, 1, "Oops")
-        failed.name = "http://\ud55c/"
-        common.show(failed)
-        return common.report(["http://\ud55c/"], [failed], 1.0)
-
-    def test_one_line(self):
-        self.assertEqual(common.printable("a\nb\tc\x1b[1m\0"), "a b c [1m ")
-        failed = common.Page("http://a/", None)
-        failed.failed(ConnectionError("two\nlines"))
-        self.assertEqual(failed.error, "ConnectionError: two lines")
-        failed.failed(ConnectionError("endless " * 1000))
-        self.assertEqual(len(failed.error), 300)
 
 
 class AsyncioSleep(unittest.TestCase):
     def test_lines(self):
         """The lines of lesson 4: one job after another, then alternating."""
-        status, output = run("04_asyncio_sleep", "--step", 0.02)
-        self.assertFalse(status)
-        halves = output.split(">>> total seconds: ")[:2]
-        orders = ("One 1, One 2, One 3, One -, Two 1, Two 2, Two -, Three 1",
-                  "One 1, Two 1, Three 1, ")
-        for half, told in zip(halves, orders, strict=True):
-            lines = re.findall(r"^(\w+) -(?:> (\d) of \d is| \d works)", half,
-                               re.M)
-            self.assertEqual(len(lines), 9)
-            seen = ", ".join(f"{name} {step or '-'}" for name, step in lines)
-            self.assertTrue(seen.startswith(told), seen)
+        status, output = run(SLEEPING, "--step", 0.02)
+        self.assertEqual(status, 0)
+        in_turn, together = output.split(">>> total seconds: ")[:2]
+        self.assertIn("\nOne -> 1 of 3 is calculating...\n", in_turn)
+        self.assertIn("\nOne - 3 works are done!\n", in_turn)
+        names = re.findall(r"^(\w+) -", in_turn, re.M)
+        self.assertEqual(names, ["One"] * 4 + ["Two"] * 3 + ["Three"] * 2)
+        names = re.findall(r"^(\w+) -", together, re.M)
+        self.assertEqual(names[:6], ["One", "Two", "Three"] * 2)
 
 
 class PracticeSite(unittest.TestCase):
     def test_keeps_a_connection(self):
         delays = [delay for delay, _ in common.PAGES.values()]
         self.assertEqual(delays, [0.2, 0.3, 0.4])
-        to_output = contextlib.redirect_stdout(io.StringIO())
-        with to_output, common.practice_site() as urls:
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            common.practice_site() as urls,
+        ):
             connection = http.client.HTTPConnection(urls[0].split("/")[2])
             with contextlib.closing(connection):
                 connection.request("GET", "/other")
@@ -271,35 +280,28 @@ class PracticeSite(unittest.TestCase):
     def test_proxy(self):
         """One variable is set, and put back; no other is touched."""
         for own in ({}, {"no_proxy": "example.org"}):
-            with mock.patch.dict(os.environ, own):
-                before = dict(os.environ)
+            with mock.patch.dict(os.environ, own, clear=True):
                 with common.no_proxy_to("127.0.0.1"):
                     self.assertEqual(os.environ["no_proxy"], "127.0.0.1")
-                self.assertEqual(dict(os.environ), before)
+                self.assertEqual(dict(os.environ), own)
 
-    def test_ends_though_its_pipe_is_held(self):
-        """For example by processes that were started while it was open."""
-        popen = subprocess.Popen
-        held = []
+    @posix_only
+    def test_process(self):
+        """It receives no Ctrl-C, and ends even if others hold its pipe."""
+        groups = []
 
-        def popen_and_hold(*arguments, **options):
-            site = popen(*arguments, **options)
-            held.append(os.dup(site.stdin.fileno()))
-            return site
+        def terminate(site):
+            groups.append(os.getpgid(site.pid))  # Ctrl-C is for a group.
+            site.kill()
 
-        def visit():
-            with common.practice_site():
-                pass
-
-        visitor = threading.Thread(target=visit, daemon=True)
-        to_output = contextlib.redirect_stdout(io.StringIO())
-        with mock.patch("subprocess.Popen", popen_and_hold), to_output:
-            visitor.start()
-            visitor.join(timeout=10)
-        ended = not visitor.is_alive()
-        os.close(held[0])
-        visitor.join()
-        self.assertTrue(ended)
+        with (
+            mock.patch("subprocess.Popen.terminate", terminate),
+            contextlib.redirect_stdout(io.StringIO()),
+            common.practice_site(),
+        ):
+            pass
+        self.assertEqual(len(groups), 1)
+        self.assertNotIn(os.getpgid(0), groups)
 
     def test_many_at_once(self):
         """No client waits for a second to be let in."""
