@@ -11,17 +11,17 @@ What to look for
 
 Traps
     - Do not print "Downloaded 9 sites" just because there were 9 URLs: some
-      pages may have failed. Here, `request_site` returns a *Page*: the record
-      of one download, with its session, its worker (here, the program's only
-      thread), its start and end. Its method `arrived` or `failed` records the
-      result. The function `common.report` counts the Pages that arrived.
+      pages may have failed. Here, `request_site` makes a *Page*, the record
+      of one download: who downloaded the page, when, and how it ended.
+      `page.arrived(...)` records success, `page.failed(...)` records failure.
+      The function `common.report` counts the Pages that arrived.
     - A failed download is recorded in its Page. Any other exception is a bug,
       so it ends the program, with a traceback.
     - A request without `timeout=` may wait forever.
 
 Try
     python 01_sync.py --repeat 2
-        Twice the pages take twice the time.
+        18 pages in place of 9 take twice the time.
     python 01_sync.py http://127.0.0.1:1/
         Nothing listens at this address. The page is shown as FAILED, and the
         exit status is 1.
@@ -41,9 +41,9 @@ def request_site(url, session):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All errors of `requests`
-    # are OSErrors, but some bad URLs raise a ValueError instead.) Any other
-    # error is a bug, and is not caught.
+    # These errors mean that the download failed. (`requests` raises OSErrors,
+    # and for some bad URLs a ValueError.) Any other error is a bug, and is
+    # not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -51,7 +51,7 @@ def request_site(url, session):
     return page
 
 
-@common.timed
+@common.timed  # The caller gets a pair: the Pages, and the seconds.
 def request_all_sites(urls):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
@@ -69,7 +69,6 @@ def main(arguments=()):
     options = common.parse(__doc__, arguments)
     # The practice site runs inside this `with`, unless you gave other URLs.
     with common.sites(options) as urls:
-        # Because of `timed`, this returns a pair: the Pages and the seconds.
         pages, seconds = request_all_sites(urls)
     # Print the summary and the chart.
     return common.report(urls, pages, seconds)

@@ -13,7 +13,7 @@ What to look for
     The chart shows four staircases, one for each thread. A thread that has
     finished a page takes the next one. The ninth page starts last. It needs
     0.4 seconds, and starts when a thread has finished two shorter pages,
-    after 0.2 + 0.3 seconds. So the run takes 0.9 seconds. Even shares would
+    after 0.2 + 0.3 seconds. So the run takes 0.9 seconds. Equal shares would
     be 2.7 / 4 = 0.675 seconds. But a page cannot be split between threads,
     and here, the last page to start is a long one. (With any number of
     threads, the run takes at least 0.4 seconds: the slowest page.)
@@ -24,15 +24,15 @@ Traps
       uses the pool's method `map` instead. If you called `map` and never read
       its results, you would never see an exception.
     - `requests` does not promise that threads can share a session. So each
-      thread makes its own, and stores it in a `threading.local()`: an object
-      whose attributes are different for each thread.
-    - If several threads change the same data, they must take turns. A
-      `threading.Lock` makes sure of that. This file needs no lock, because
-      only the main thread prints and appends to `pages`.
+      thread makes its own, and stores it in a `threading.local()`. In such an
+      object, a thread sees only the attributes that it has set itself.
+    - If several threads change the same data, they need a `threading.Lock`.
+      (The GIL is not enough: it may pass to another thread in the middle of a
+      change.) Here, only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. After Ctrl-C, the program ends
       when the pages in flight (requested, not yet arrived) have arrived or
-      failed. That may take ten seconds. (With the practice site, they fail
-      immediately, because Ctrl-C also stops the site.)
+      failed. That may take a while. (With the practice site, they fail
+      immediately, because the lesson stops the site.)
 
 Try
     python 02_threads.py --workers 9
@@ -77,9 +77,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All errors of `requests`
-    # are OSErrors, but some bad URLs raise a ValueError instead.) Any other
-    # error is a bug, and is not caught.
+    # These errors mean that the download failed. (`requests` raises OSErrors,
+    # and for some bad URLs a ValueError.) Any other error is a bug, and is
+    # not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -87,7 +87,7 @@ def request_site(url):
     return page
 
 
-@common.timed
+@common.timed  # The caller gets a pair: the Pages, and the seconds.
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
@@ -103,8 +103,8 @@ def request_all_sites(urls, workers):
             pages.append(page)
     finally:
         # A `with` (as in the README) would wait here until the queue is
-        # empty, even after Ctrl-C or an error. This does not wait, and drops
-        # what is left of the queue.
+        # empty, even after Ctrl-C or an error. This drops what is left of the
+        # queue, and does not wait. (For pages in flight, Python's exit does.)
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 
@@ -115,7 +115,6 @@ def main(arguments=()):
     options = common.parse(__doc__, arguments, workers=4)
     # The practice site runs inside this `with`, unless you gave other URLs.
     with common.sites(options) as urls:
-        # Because of `timed`, this returns a pair: the Pages and the seconds.
         pages, seconds = request_all_sites(urls, options.workers)
     # Print the summary and the chart.
     return common.report(urls, pages, seconds)

@@ -12,7 +12,7 @@ What to look for
     Windows, on macOS, and on Linux since Python 3.14), the bars begin later.
     For waiting, processes are no better than threads. For computing, they are
     better: several cores can run several processes at the same time. (In each
-    process, one thread does the work. So the program counts four threads.)
+    process, one thread does the work. So the summary counts four threads.)
 
 Traps
     - A global variable is not shared: each process has its own. The pool
@@ -59,21 +59,21 @@ def start_worker():
     """Prepare this process, a new worker of the pool: make its session."""
     global session
     session = requests.Session()
-    # If you press Ctrl-C, or end the main process, no worker goes on alone.
+    # The worker ignores Ctrl-C, and ends when the main process ends.
     common.stay_with_parent()
 
 
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
-    # In each process, the thread has the same name. So the chart shows this:
+    # The thread is called MainThread in all processes. The chart shows this:
     name = multiprocessing.current_process().name
     page = common.Page(url, session, worker=name)  # Its time starts here.
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All errors of `requests`
-    # are OSErrors, but some bad URLs raise a ValueError instead.) Any other
-    # error is a bug, and is not caught.
+    # These errors mean that the download failed. (`requests` raises OSErrors,
+    # and for some bad URLs a ValueError.) Any other error is a bug, and is
+    # not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -81,7 +81,7 @@ def request_site(url):
     return page
 
 
-@common.timed
+@common.timed  # The caller gets a pair: the Pages, and the seconds.
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
@@ -115,7 +115,6 @@ def main(arguments=()):
     options = common.parse(__doc__, arguments, workers=4)
     # The practice site runs inside this `with`, unless you gave other URLs.
     with common.sites(options) as urls:
-        # Because of `timed`, this returns a pair: the Pages and the seconds.
         pages, seconds = request_all_sites(urls, options.workers)
     # Print the summary and the chart.
     return common.report(urls, pages, seconds)

@@ -2,9 +2,9 @@
 
 Calling an `async def` function makes a *coroutine*: work that has not begun.
 A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
-goes from task to task. At an `await` whose result is not there yet, a task
-pauses, and the loop turns to another task. A *TaskGroup* makes tasks, and
-waits until all have ended.
+goes from task to task. When a task comes to an `await` and must wait for the
+result, it pauses, and the loop turns to another task. A *TaskGroup* makes
+tasks, and waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
@@ -15,7 +15,8 @@ What to look for
     event loop would not make it any faster.
 
 Traps
-    - `time.sleep` in a coroutine stops the loop, and all tasks with it.
+    - While `time.sleep` runs in a coroutine, the loop and all tasks stand
+      still.
     - If a task raises an exception, its TaskGroup cancels the other tasks,
       and then raises an ExceptionGroup: one exception that holds those of
       the tasks.
@@ -57,7 +58,7 @@ def calculate_sync(name, n, step):
     return work
 
 
-@common.timed
+@common.timed  # The caller gets a pair: the records, and the seconds.
 def process_sync(step):
     """Do all of JOBS, one after another; return their records."""
     return [calculate_sync(name, n, step) for name, n in JOBS]
@@ -75,7 +76,7 @@ async def calculate_async(name, n, step):
     return work
 
 
-@common.timed
+@common.timed  # The caller gets a pair, too, at the `await`.
 async def process_async(step):
     """Do all of JOBS together, a task for each; return their records."""
     tasks = []
@@ -94,7 +95,6 @@ def main(arguments=()):
     """Run both halves with *arguments*, a list of str; return the status."""
     step = common.parse_step(__doc__, arguments)
     print("One after another (each calculation only sleeps)")
-    # Because of `timed`, this returns a pair: the records and the seconds.
     works, in_turn = process_sync(step)
     print(f">>> total seconds: {in_turn:.2f}")
     print(f"The work was done by {common.who_worked(works)}")

@@ -2,8 +2,9 @@
 
 This lesson uses the *event loop* of lesson 4 for the network. The loop runs
 all tasks in one thread, and goes from task to task. A *task* runs a
-*coroutine*, which is what you get when you call an `async def` function. At
-an `await` whose result is not there yet, the loop turns to another task.
+*coroutine*, which is what you get when you call an `async def` function. When
+a task comes to an `await` and must wait for the result, the loop turns to
+another task.
 
 A call to `requests` would *block* the loop: during the call, no other task
 could run. So this lesson uses aiohttp, whose calls can be awaited. All tasks
@@ -19,8 +20,8 @@ What to look for
 Traps
     - `gather` turns each coroutine into a task, and waits for all of them. (A
       TaskGroup, as in lesson 4, could do the same.) If one of them raises an
-      exception, `gather` raises it immediately. It lets the other tasks run
-      on. (A TaskGroup cancels them. Here, `asyncio.run` does it in the end.)
+      exception, `gather` raises it immediately, and does not cancel the other
+      tasks. Here, `asyncio.run` cancels them at the end of the program.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -39,8 +40,9 @@ Try
         90 pages, all at once, still in about 0.4 seconds.
     Change `await asyncio.gather(*coroutines)` to
     `[await coroutine for coroutine in coroutines]`
-        `await` alone makes nothing concurrent: there is no other task to turn
-        to. The run takes 2.7 seconds.
+        `await` alone makes nothing concurrent. A coroutine is not yet a task:
+        here, each one begins only when the one before has ended. The run
+        takes 2.7 seconds.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
         The learner's mistake. Here, the program ends with an AttributeError:
@@ -53,8 +55,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
-# Seconds: to open a connection, to wait for more of a response, and for
-# everything before the request (a proxy, for example, may take its time).
+# Seconds to open a connection (sock_connect), to wait for more of a response
+# (sock_read), and for everything that comes before the request (connect).
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
@@ -87,7 +89,7 @@ async def show_site(url, session, semaphore):
     return page
 
 
-@common.timed
+@common.timed  # The caller gets a pair: the Pages, and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list, at most *limit* (1 or more) at once.
 
@@ -96,9 +98,9 @@ async def request_all_sites(urls, limit):
     if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # aiohttp's own limit is 100 connections. Of 200 pages at once, 100 would
-    # wait for a connection, and their bars would count that as download time.
-    # `limit=0` turns this limit off. So only the semaphore sets a limit.
+    # aiohttp's own limit is 100 connections. With `--limit 200`, 100 pages
+    # would wait for a connection, and their bars would count that as download
+    # time. `limit=0` turns this limit off: only the semaphore sets one.
     connector = TCPConnector(limit=0)
     # If your system has a proxy, aiohttp uses it only if trust_env is true.
     proxy = common.proxy_is_set()
@@ -113,7 +115,6 @@ def main(arguments=()):
     options = common.parse(__doc__, arguments, limit=100)
     # The practice site runs inside this `with`, unless you gave other URLs.
     with common.sites(options) as urls:
-        # Because of `timed`, this returns a pair: the Pages and the seconds.
         pages, seconds = asyncio.run(request_all_sites(urls, options.limit))
     # Print the summary and the chart.
     return common.report(urls, pages, seconds)

@@ -49,8 +49,8 @@ MAX_NUMBER = 1_000_000
 #: The most processes that a pool may have: Windows has a limit.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
-#: The sessions that this run has shown, of all processes, with their numbers:
-#: 1, 2, 3, ... Each run begins with 1, so `timed` empties this.
+#: The sessions that this run has shown, of all processes, with the numbers
+#: that it shows: S1, S2, ... Each run begins with S1: `timed` empties this.
 run_sessions = {}
 
 
@@ -81,8 +81,9 @@ def timed(function):
 
 # ---- The record of one page ----
 
-#: A number for each session of this process. A WeakKeyDictionary forgets a
-#: key that nothing else uses. (A dict would keep all connections open.)
+#: For each session of this process, a number that no other session ever gets.
+#: A WeakKeyDictionary forgets a key that nothing else uses. (A dict would keep
+#: all sessions, and their connections stay open.)
 session_numbers = weakref.WeakKeyDictionary()
 next_number = itertools.count(1)
 
@@ -127,7 +128,7 @@ class Page(Work):
         try:
             # This keeps the number of a session that already has one.
             number = session_numbers.setdefault(session, next(next_number))
-        except TypeError:  # A str cannot be a key (last *Try* of lesson 5).
+        except TypeError:  # It takes no str (the last *Try* of lesson 5).
             number = 0
         self.session = (self.process, number)
         self.status = 0
@@ -222,7 +223,7 @@ def chart(works, seconds, noun="page", axis=0):
     more than MAX_BARS works, the chart is as wide as the run.
     """
     total = sum(work.end - work.start for work in works)
-    width = "the last one" if axis else "that"  # This ends a sentence, below.
+    width = "the last one" if axis else "that"  # Both end a sentence, below.
     axis = axis or total
     shown = f"each {noun}"
     if len(works) > MAX_BARS:
@@ -296,15 +297,18 @@ def run(main):
 
 @contextlib.contextmanager
 def quiet_if_nobody_reads():
-    """End this `with` block quietly if nobody reads the output any more."""
+    """End this `with` block quietly if nobody reads the output any more.
+
+    Then `print` raises a BrokenPipeError. (A TaskGroup makes a group of it.)
+    """
     try:
         yield
     except (BrokenPipeError, ExceptionGroup) as error:
-        if isinstance(error, ExceptionGroup):  # of a TaskGroup, in lesson 4
+        if isinstance(error, ExceptionGroup):
             _, others = error.split(BrokenPipeError)
             if others:
                 raise
-        # Without this, Python would try to print the rest when it ends.
+        # Otherwise, Python would try to print the rest when it exits.
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.close()
 
@@ -362,7 +366,8 @@ def sites(options):
     """
     named = LIVE_URLS if options.live else options.urls
     # `nullcontext(named)` works in a `with`, too. It just yields *named*.
-    with contextlib.nullcontext(named) if named else practice_site() as urls:
+    source = contextlib.nullcontext(named) if named else practice_site()
+    with source as urls:
         print("The pages, as they finish. "
               "A session (S1, ...) reuses its connections:")
         print(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
@@ -474,7 +479,8 @@ def practice_site():
         # pipe from this process, is closed: also if this process is killed.
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # These keep Ctrl-C from the site. (The second is for Windows.)
+        # These keep Ctrl-C from the site: the lesson stops it. (The second is
+        # for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
     with site, no_proxy_to("127.0.0.1"):
@@ -514,7 +520,7 @@ def serve(for_a_lesson):
         print("Press Ctrl-C to stop the site.", flush=True)
         if for_a_lesson:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            sys.stdin.read()  # The lesson writes nothing. So this waits.
+            sys.stdin.read()  # This returns when the lesson closes the pipe.
         else:
             server.serve_forever()
 
