@@ -32,7 +32,8 @@ Traps
     - A thread cannot be stopped from outside. After Ctrl-C, the program ends
       when the pages in flight (requested, not yet arrived) have arrived or
       failed. That may take a while. (With the practice site, they fail
-      immediately, because the lesson stops the site.)
+      immediately, because the lesson stops the site.) A second Ctrl-C ends
+      the program immediately, with a traceback.
 
 Try
     python 02_threads.py --workers 9
@@ -46,8 +47,8 @@ Try
     Above `page.arrived(response.status_code, response.content)`, write
     `sum(range(20_000_000))`
         Each page now needs some computing, too. The threads wait at the same
-        time, but they compute one at a time, because only one can hold the
-        GIL. So the bars grow much longer. Compare with the same in lesson 3.
+        time, but only one at a time can hold the GIL, and compute. So the
+        bars grow much longer. Compare with the same in lesson 3.
     Change `submit(request_site, url)` to `submit(request_site)`
         This mistake causes a TypeError in a thread. You see it, because
         `result()` raises it again.

@@ -48,14 +48,14 @@ JOBS = [("One", 3), ("Two", 2), ("Three", 1)]
 
 
 def calculate_sync(name, n, step):
-    """Do *n* steps of *step* seconds each; return the record, a Work."""
-    work = common.Work(name)  # Its time starts here.
+    """Do *n* steps of *step* seconds each; return the record, a Record."""
+    record = common.Record(name)  # Its time starts here.
     for i in range(1, n + 1):
         print(f"{name} -> {i} of {n} is calculating...")
         time.sleep(step)
     print(f"{name} - {n} works are done!")
-    work.ended()
-    return work
+    record.ended()
+    return record
 
 
 @common.timed  # The caller gets a pair: the records, and the seconds.
@@ -67,13 +67,13 @@ def process_sync(step):
 async def calculate_async(name, n, step):
     """Like calculate_sync, but let other tasks go on during each step."""
     # The chart shows the task's name.
-    work = common.Work(name, task=asyncio.current_task().get_name())
+    record = common.Record(name, task=asyncio.current_task().get_name())
     for i in range(1, n + 1):
         print(f"{name} -> {i} of {n} is calculating...")
         await asyncio.sleep(step)
     print(f"{name} - {n} works are done!")
-    work.ended()
-    return work
+    record.ended()
+    return record
 
 
 @common.timed  # The caller gets a pair, too, at the `await`.
@@ -95,16 +95,16 @@ def main(arguments=()):
     """Run both halves with *arguments*, a list of str; return the status."""
     step = common.parse_step(__doc__, arguments)
     print("One after another (each calculation only sleeps)")
-    works, in_turn = process_sync(step)
+    records, in_turn = process_sync(step)
     print(f">>> total seconds: {in_turn:.2f}")
-    print(f"The work was done by {common.who_worked(works)}")
-    common.chart(works, in_turn, "job")
+    print(f"The work was done by {common.who_worked(records)}")
+    common.chart(records, in_turn, "job")
     print("\nTogether, a task for each job (while one sleeps, others run)")
-    works, together = asyncio.run(process_async(step))
+    records, together = asyncio.run(process_async(step))
     print(f">>> total seconds: {together:.2f}")
-    print(f"The work was done by {common.who_worked(works)}")
+    print(f"The work was done by {common.who_worked(records)}")
     # This chart has the same scale as the last one.
-    common.chart(works, together, "job", axis=in_turn)
+    common.chart(records, together, "job", axis=in_turn)
     print("\nIf the steps did real computing, they would keep the thread"
                " busy,\nand tasks would save no time.")
     return 0

@@ -21,7 +21,8 @@ Traps
     - `gather` turns each coroutine into a task, and waits for all of them. (A
       TaskGroup, as in lesson 4, could do the same.) If one of them raises an
       exception, `gather` raises it immediately, and does not cancel the other
-      tasks. Here, `asyncio.run` cancels them at the end of the program.
+      tasks. Here, `asyncio.run` cancels them at the end of the program. (In a
+      notebook, they run on, and fail when their session is closed.)
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003

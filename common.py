@@ -45,19 +45,20 @@ PAGES = {
 #: Seconds to wait for a connection, and then between two parts of a response.
 TIMEOUT = 10
 #: The highest number that a command-line option may have.
-MAX_NUMBER = 1_000_000
+MAX_NUMBER = 10_000
 #: The most processes that a pool may have: Windows has a limit.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
 #: The sessions that this run has shown, of all processes, with the numbers
-#: that it shows: S1, S2, ... Each run begins with S1: `timed` empties this.
+#: that it shows: S1, S2, ...
 run_sessions = {}
 
 
 def timed(function):
     """Make *function* return a pair: its result, and the seconds it took.
 
-    There are two versions, because only an `async def` function can `await`.
+    A call begins a new run, whose sessions are S1, S2, ... There are two
+    versions, because only an `async def` function can `await`.
     """
 
     @functools.wraps(function)
@@ -88,7 +89,7 @@ session_numbers = weakref.WeakKeyDictionary()
 next_number = itertools.count(1)
 
 
-class Work:
+class Record:
     """The record of a piece of work: who did it, when it started and ended.
 
     The worker's name is *worker*, or else *task* (the name of an asyncio
@@ -116,7 +117,7 @@ class Work:
         self.end = time.perf_counter()
 
 
-class Page(Work):
+class Page(Record):
     """The record of the page at *url*, requested over *session*.
 
     `name` is the URL, `size` is in bytes. The record holds only plain data,
@@ -194,42 +195,42 @@ def report(urls, results, seconds):
     return 0 if downloaded == len(urls) else 1
 
 
-def who_worked(works):
+def who_worked(records):
     """Return, as a str, how many processes, threads, ... did the work."""
     found = {
-        "process": {work.process for work in works},
-        "thread": {(work.process, work.thread) for work in works},
-        "task": {(work.process, work.task) for work in works if work.task},
-        "session": {work.session for work in works if work.session},
+        "process": {one.process for one in records},
+        "thread": {(one.process, one.thread) for one in records},
+        "task": {(one.process, one.task) for one in records if one.task},
+        "session": {one.session for one in records if one.session},
     }
     return ", ".join(plural(len(found[noun]), noun)
                      for noun in found if found[noun])
 
 
-def in_flight(works):
-    """Return the highest number of *works* that were under way at once."""
-    changes = [(work.start, 1) for work in works]
-    changes += [(work.end, -1) for work in works]
+def in_flight(records):
+    """Return the highest number of *records* that were under way at once."""
+    changes = [(record.start, 1) for record in records]
+    changes += [(record.end, -1) for record in records]
     changes.sort()  # by time; at equal times, -1 comes first
     # `accumulate` yields the sum of the first change, of the first two, ...
     return max(itertools.accumulate(change for _, change in changes))
 
 
-def chart(works, seconds, noun="page", axis=0):
-    """Draw a bar for each of *works*, whose run took *seconds*.
+def chart(records, seconds, noun="page", axis=0):
+    """Draw a bar for each of *records*, whose run took *seconds*.
 
     The chart is *axis* seconds wide (those of the chart before), by default
     as wide as all bars laid end to end. If the run is longer, or if there are
-    more than MAX_BARS works, the chart is as wide as the run.
+    more than MAX_BARS records, the chart is as wide as the run.
     """
-    total = sum(work.end - work.start for work in works)
-    width = "the last one" if axis else "that"  # Both end a sentence, below.
+    total = sum(record.end - record.start for record in records)
+    width = "the one above" if axis else "that"  # Both end a sentence, below.
     axis = axis or total
     shown = f"each {noun}"
-    if len(works) > MAX_BARS:
-        shown = f"each of the first {MAX_BARS} of {len(works)} {noun}s"
+    if len(records) > MAX_BARS:
+        shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
     # A difference of 2 % can be seen in a chart.
-    if len(works) > MAX_BARS or seconds > axis * 1.02:
+    if len(records) > MAX_BARS or seconds > axis * 1.02:
         width = "the run"
         axis = seconds
     print(f"\nA bar for {shown}, from its start to its end.")
@@ -237,28 +238,28 @@ def chart(works, seconds, noun="page", axis=0):
           f"The chart is as wide as {width}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
-    rows = sorted(works, key=lambda work: work.start)[:MAX_BARS]
+    rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
     # Group by worker. Shorter names first: Thread_9 comes before Thread_10.
-    rows.sort(key=lambda work: (len(work.worker), work.worker, work.process))
+    rows.sort(key=lambda row: (len(row.worker), row.worker, row.process))
     # The run ended with its last piece of work, so it began *seconds* earlier.
-    began = max(work.end for work in works) - seconds
-    for work in rows:
-        print(bar(work, began, axis))
+    began = max(record.end for record in records) - seconds
+    for record in rows:
+        print(bar(record, began, axis))
 
 
-def bar(work, began, axis):
-    """Return the row of *work* in a chart of *axis* seconds from *began*."""
+def bar(record, began, axis):
+    """Return the row of *record* in a chart of *axis* seconds from *began*."""
     # Rounded as printed, so that equal times have equal bars.
-    took = round(work.end - work.start, 2)
+    took = round(record.end - record.start, 2)
     length = min(max(round(took / axis * BAR_COLUMNS), 1), BAR_COLUMNS)
-    left = round((work.start - began) / axis * BAR_COLUMNS)
+    left = round((record.start - began) / axis * BAR_COLUMNS)
     left = min(left, BAR_COLUMNS - length)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     block = "\u2588" if encoding.lower().startswith("utf") else "#"
-    name = printable(work.name).rstrip("/").split("/")[-1][:10]
-    time_taken = "FAILED" if work.error else f"{took:.2f}"
+    name = printable(record.name).rstrip("/").split("/")[-1][:10]
+    time_taken = "FAILED" if record.error else f"{took:.2f}"
     drawn = " " * left + block * length
-    return BAR_ROW.format(work.worker[:22], name, time_taken, drawn)
+    return BAR_ROW.format(record.worker[:22], name, time_taken, drawn)
 
 
 def plural(number, noun):
@@ -292,6 +293,8 @@ def run(main):
         except KeyboardInterrupt:
             status = 130
             print("\nInterrupted.")
+        finally:
+            print(end="", flush=True)  # What `--help` prints may still wait.
     sys.exit(status)
 
 
@@ -365,7 +368,7 @@ def sites(options):
     until the end of the `with` block.
     """
     named = LIVE_URLS if options.live else options.urls
-    # `nullcontext(named)` works in a `with`, too. It just yields *named*.
+    # `nullcontext(named)` records in a `with`, too. It just yields *named*.
     source = contextlib.nullcontext(named) if named else practice_site()
     with source as urls:
         print("The pages, as they finish. "
@@ -381,8 +384,7 @@ def proxy_is_set():
     .netrc file, in another thread for each page. So lesson 5 sets trust_env
     only if there is a proxy.
     """
-    # "no" is not a proxy: it lists the hosts that need none.
-    return bool(getproxies().keys() - {"no"})
+    return bool(getproxies().keys() & {"http", "https"})
 
 
 # ---- Help for lesson 3: processes, and Ctrl-C ----
@@ -445,7 +447,7 @@ class PracticeHandler(BaseHTTPRequestHandler):
     """Answers each path of PAGES after its delay."""
 
     protocol_version = "HTTP/1.1"  # A connection stays open for more pages.
-    disable_nagle_algorithm = True  # Without this, a page takes 40 ms more.
+    disable_nagle_algorithm = True  # Without this, most pages take 40 ms more.
 
     def do_GET(self):
         delay, body = PAGES.get(self.path, (0, b""))
@@ -505,7 +507,7 @@ def no_proxy_to(host):
     try:
         yield
     finally:
-        del os.environ["no_proxy"]
+        os.environ.pop("no_proxy", None)
         if before is not None:
             os.environ["no_proxy"] = before
 

@@ -8,6 +8,7 @@ import gzip
 import socket
 import struct
 import sys
+import time
 
 
 def answer(status="200 OK", *headers, body=b""):
@@ -50,6 +51,14 @@ def stalled(handler):
     handler.server.over.wait(5)
 
 
+def drip(handler):
+    """Send a body with short pauses, which together exceed the timeout."""
+    handler.wfile.write(answer("200 OK", "Content-Length: 10"))
+    for _ in range(10):
+        handler.wfile.write(b".")
+        time.sleep(0.1)
+
+
 NOTHING = "Content-Length: 0"
 
 #: Wrong answers by path, each with a regular expression for the cause that a
@@ -60,10 +69,10 @@ FAULTS = {
     "/not-http": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "status ?line"),
     "/404": (answer("404 Not Found", NOTHING), "404.*not found"),
     "/500": (answer("500 Oops", NOTHING), "500.*oops"),
-    "/304": (answer("304 Not Modified"), "304"),
-    "/999": (answer("999 Odd", NOTHING), "999"),
-    "/302": (answer("302 Found", NOTHING), "302"),
-    "/control": (answer("404 \x1b[1mNot", NOTHING), "4"),
+    "/304": (answer("304 Not Modified"), "status 304"),
+    "/999": (answer("999 Odd", NOTHING), "999[ ,]|status 999"),
+    "/302": (answer("302 Found", NOTHING), "status 302"),
+    "/control": (answer("404 \x1b[1mNot", NOTHING), "40[04][ ,]"),
     "/short": (answer("200 OK", "Content-Length: 9", body=b"short"),
                "incomplete|not c"),
     "/bad-chunk": (chunked(b"zz\r\nwrong\r\n0\r\n\r\n"), "chunk"),
@@ -86,6 +95,6 @@ ODD = {
     "/moved": (moved("/dice"), 1),
 }
 
-ANSWERS = {"/silent": silent, "/stalled": stalled}
+ANSWERS = {"/silent": silent, "/stalled": stalled, "/drip": drip}
 ANSWERS |= {path: sent for path, (sent, _) in FAULTS.items()}
 ANSWERS |= {path: sent for path, (sent, _) in ODD.items()}

@@ -18,7 +18,6 @@ import io
 import math
 import multiprocessing
 import os
-import platform
 import re
 import statistics
 import sys
@@ -34,6 +33,11 @@ from unittest import mock
 import common
 from tests.server import PAGES, Server
 from tests.support import ENVIRONMENT, SLEEPING
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
 
 #: How many pages at once, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4,
@@ -111,20 +115,23 @@ def processor_seconds(name):
     not counted: on Windows, and if a fork server starts them.
     """
     forkserver = multiprocessing.get_start_method() == "forkserver"
-    if name == "03_processes" and (forkserver or sys.platform == "win32"):
+    if name == "03_processes" and (forkserver or not resource):
         return math.nan
-    return time.process_time() + sum(os.times()[2:4])
+    seconds = time.process_time()
+    if resource:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds += children.ru_utime + children.ru_stime
+    return seconds
 
 
 def memory():
     """Return the bytes of the largest process: this one, or a child.
 
     (They cannot be added up: forked processes share most of their memory.)
+    About 4 MB of it are for this module and what it imports.
     """
-    if sys.platform == "win32":
+    if not resource:
         return math.nan
-    import resource
-
     unit = 1 if sys.platform == "darwin" else 1024
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if sys.platform == "linux":
@@ -138,9 +145,8 @@ def memory():
 def run_here(name, plain, arguments, method):
     """Run a lesson, or its plainest program, here; return the Figures."""
     multiprocessing.set_start_method(method, force=True)
-    function = import_module(name).main  # Imports do not count.
-    if plain:
-        function = PLAIN[name]
+    lesson = import_module(name)  # Imports do not count.
+    function = PLAIN[name] if plain else lesson.main
     with contextlib.redirect_stdout(io.StringIO()) as output:
         before = processor_seconds(name)
         start = time.perf_counter()
@@ -150,7 +156,8 @@ def run_here(name, plain, arguments, method):
     if status:
         raise RuntimeError(f"{name} failed:\n{output.getvalue()}")
     threads = math.nan
-    if told := re.search(r"done by .* (\d+) thread", output.getvalue()):
+    if not plain:
+        told = re.search(r"done by .* (\d+) thread", output.getvalue())
         threads = int(told[1])
     return Figures(seconds, cpu, memory(), threads)
 
@@ -174,6 +181,7 @@ def medians(runs):
 
 def minimum_time(waits, at_once):
     """Return the seconds of *waits*, with *at_once* of them together."""
+    # Each page goes to the worker that is free first.
     free = [0] * at_once  # when each worker is free again
     for wait in waits:
         heapq.heapreplace(free, free[0] + wait)
@@ -200,8 +208,9 @@ def table_of_lessons(site, pages, rounds):
     urls = (site.urls * pages)[:pages]
     waits = [site.delays[url.removeprefix(site.address)] for url in urls]
     runs = {(name, plain): [] for name in AT_ONCE for plain in (False, True)}
-    for _ in range(rounds):
-        for name, plain in runs:
+    for number in range(rounds):
+        # In turn, the lesson or its plainest program is first.
+        for name, plain in runs if number % 2 else reversed(runs):
             runs[name, plain].append(measure(site, name, urls, plain))
     rows = [["", "", "times the", "speed-up", "pages in", "", "CPU ms",
              "times the", "MB of the"],
@@ -217,16 +226,18 @@ def table_of_lessons(site, pages, rounds):
             text(first.seconds / own.seconds), text(own.in_flight, 0),
             text(own.connections, 0), text(1000 * own.cpu / pages),
             text(own.cpu / plain.cpu), text(own.memory / 1e6, 0)])
-    sleep = measure(site, SLEEPING, [])
-    rows.append([SLEEPING, text(sleep.seconds), text(sleep.seconds / 9),
-                 *["-"] * 6])
-    print(f"\n{pages} pages, medians of {rounds} rounds\n")
+    print(f"\n{pages} pages, medians of rounds: {rounds}\n")
     print_table(*rows)
+    sleep = medians([measure(site, SLEEPING, ["--step", "0.1"])
+                     for _ in range(rounds)])
+    print(f"\n{SLEEPING}, a step of 0.1 s: {text(sleep.seconds)} seconds, "
+          f"{text(sleep.seconds / 0.9)} times the minimum, 0.6 + 0.3.")
 
 
 def table_of_many(site, numbers):
     """Run 02 and 05 with many pages of a second; print a row for each."""
-    site.delays = dict.fromkeys(PAGES, 1)
+    minimum = 1
+    site.delays = dict.fromkeys(PAGES, minimum)
     rows = [["", "", "", "times the", "pages in", "", "CPU ms", ""],
             ["lesson", "pages", "seconds", "minimum", "flight", "threads",
              "a page", "MB"]]
@@ -236,9 +247,10 @@ def table_of_many(site, numbers):
                              ("05_aiohttp", "--limit")):
             own = measure(site, name, [*urls, option, str(number)])
             rows.append([
-                name, str(number), text(own.seconds), text(own.seconds / 1),
-                text(own.in_flight, 0), text(own.threads, 0),
-                text(1000 * own.cpu / number), text(own.memory / 1e6, 0)])
+                name, str(number), text(own.seconds),
+                text(own.seconds / minimum), text(own.in_flight, 0),
+                text(own.threads, 0), text(1000 * own.cpu / number),
+                text(own.memory / 1e6, 0)])
     print("\nPages of one second each, all at once: the minimum is 1 s\n")
     print_table(*rows)
 
@@ -248,13 +260,10 @@ def allow_open_files(number):
 
     Raise ValueError or OSError if the machine does not allow so many.
     """
-    if sys.platform == "win32":
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < number:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+    if resource:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < number:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
 
 
 def main():
@@ -276,7 +285,7 @@ def main():
         allow_open_files(max([100, *options.many]) + 100)
     except (OSError, ValueError) as error:
         parser.error(f"too few files may be open on this machine: {error}")
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, "
+    print(f"Python {sys.version.partition(' (')[0]}, {os.cpu_count()} cores, "
           f"processes by {multiprocessing.get_start_method()}")
     with (
         Server() as site,

@@ -54,7 +54,8 @@ class Server(socketserver.ThreadingTCPServer):
         self.urls = [self.address + path for path in PAGES] * 3
 
     def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.01,)).start()
+        soon = {"poll_interval": 0.01}  # `shutdown` waits that long.
+        threading.Thread(target=self.serve_forever, kwargs=soon).start()
         return self
 
     def __exit__(self, *_):

@@ -5,6 +5,7 @@ import io
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,7 +47,7 @@ def processes_not_forked():
         multiprocessing.set_start_method(before, force=True)
 
 
-def run(lesson, *arguments):
+def run(lesson, *arguments, env=ENVIRONMENT):
     """Run `main` of *lesson*, a name or a module; return status and output."""
     module = import_module(lesson) if isinstance(lesson, str) else lesson
     output = io.StringIO()
@@ -54,7 +55,7 @@ def run(lesson, *arguments):
         processes_not_forked(),
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(output),
-        mock.patch.dict(os.environ, ENVIRONMENT, clear=True),
+        mock.patch.dict(os.environ, env, clear=True),
     ):
         try:
             status = module.main([str(argument) for argument in arguments])
@@ -78,7 +79,7 @@ def read_until(program, text):
     for line in program.stdout:
         if text in line:
             return line
-    raise AssertionError(f"{program.args} never printed {text!r}")
+    raise AssertionError(f"{text!r} was never printed: {finish(program)}")
 
 
 def finish(program):
@@ -91,6 +92,8 @@ def finish(program):
         try:
             output, errors = program.communicate(timeout=30)
         except subprocess.TimeoutExpired:
+            if os.name == "posix":
+                os.killpg(program.pid, signal.SIGKILL)  # its processes, too
             program.kill()
             raise
     return program.returncode, output, errors

@@ -14,7 +14,7 @@ from unittest import mock
 
 import common
 from tests.server import Server
-from tests.support import DOWNLOADING, OPTION, edited, run
+from tests.support import DOWNLOADING, OPTION, run
 
 #: The number of pages in flight, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
@@ -57,15 +57,6 @@ class SeenByTheServer(unittest.TestCase):
                 run(lesson, *(server.address + path for path in paths), *own)
                 self.assertEqual(server.seen, paths)
 
-    def test_queue(self):
-        """The timeout of a page does not run while it waits for its turn."""
-        lesson = edited("05_aiohttp", ("common.TIMEOUT", "0.5"))
-        with Server() as server:
-            server.delays = {"/dice": 0.05}  # 24 pages, two at once: 0.6 s
-            arguments = server.urls[1], "--repeat", 24, "--limit", 2
-            status, output = run(lesson, *arguments)
-            self.assertEqual(status, 0, output)
-
     def test_no_more_processes_than_pages(self):
         lesson = import_module("03_processes")
         executor = mock.Mock(wraps=lesson.ProcessPoolExecutor)
@@ -94,12 +85,12 @@ class InOneProcess(unittest.TestCase):
     def test_interrupted_threads_end(self):
         """They do not continue with the pages that are left."""
         lesson = import_module("02_threads")
-
-        def interrupted(_):
-            server.wait_until(lambda: server.most == 4)
-            raise KeyboardInterrupt
-
         with Server(gate=99) as server:
+
+            def interrupted(_):
+                server.wait_until(lambda: server.most == 4)
+                raise KeyboardInterrupt
+
             with (
                 mock.patch.object(lesson, "as_completed", interrupted),
                 self.assertRaises(KeyboardInterrupt),

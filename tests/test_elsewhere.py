@@ -9,7 +9,8 @@ from unittest import mock
 from tests.server import Server
 from tests.support import ENVIRONMENT, README, ROOT
 
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+CELL, AWAITING_CELL, DASK_LINES = re.findall(
+    r"```python\n(.*?)```", README, re.S)
 NOTEBOOK = all(map(importlib.util.find_spec, ("nbclient", "ipykernel")))
 DASK = importlib.util.find_spec("distributed")
 
@@ -30,23 +31,30 @@ class Notebook(unittest.TestCase):
         parts = notebook.cells[-1].outputs
         return "".join(part.get("text", "") for part in parts)
 
+    first = CELL.replace("path/to/this/folder", str(ROOT))
+
     def test_readme(self):
-        """The cells of the README, by fork and by spawn, and an interrupt."""
-        first = PYTHON[0].replace("path/to/this/folder", str(ROOT))
+        """The cells of the README work, by fork and by spawn."""
         spawn = "import multiprocessing as m; m.set_start_method('spawn')"
-        for cells in ((first,), (spawn, first), (first, PYTHON[1])):
+        for cells in ((self.first,), (spawn, self.first),
+                      (self.first, AWAITING_CELL)):
             output = self.run_cells(*cells)
             self.assertIn("\nDownloaded 9 sites in ", output)
             self.assertEqual(output.count(" 200  http://"), 9)
+
+    def test_asyncio_sleep(self):
         sleep = ("lesson = importlib.import_module('04_asyncio_sleep')\n"
                  "await lesson.process_async(0.01)")
-        output = self.run_cells(first, sleep)
+        output = self.run_cells(self.first, sleep)
         self.assertEqual(output.count("One - 3 works are done!"), 1)
+
+    def test_interrupt(self):
+        """It is a KeyboardInterrupt, and the kernel keeps running."""
         press = ("import _thread\n"
                  "lesson.common.show = lambda page: _thread.interrupt_main()\n"
                  "try: lesson.main()\n"
                  "except KeyboardInterrupt: print('heard')")
-        self.assertIn("heard", self.run_cells(first, press))
+        self.assertIn("heard", self.run_cells(self.first, press))
 
 
 @unittest.skipUnless(DASK, "distributed is not installed")
@@ -61,7 +69,7 @@ class Dask(unittest.TestCase):
                                    dashboard_address=None)
         with cluster, Server(gate=4) as server, mock.patch("builtins.print"):
             address = cluster.scheduler_address
-            lines = PYTHON[2].replace("tcp://scheduler:8786", address)
+            lines = DASK_LINES.replace("tcp://scheduler:8786", address)
             lines = re.sub(r"urls = \[.*\]", f"urls = {server.urls}", lines)
             exec(lines)
             self.assertEqual((len(server.seen), server.most), (9, 4))

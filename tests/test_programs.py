@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import tempfile
 import time
 import unittest
@@ -20,7 +21,10 @@ from tests.support import (
     posix_only, read_until, start,
 )
 
-METHODS = ("fork", "spawn", "forkserver")
+#: The start methods. (On macOS, a fork may crash in a library of the system.)
+METHODS = ["spawn", "forkserver"]
+if sys.platform == "linux":
+    METHODS.append("fork")
 
 STRICT = ["-X", "dev", "-W", "error"]
 
@@ -41,8 +45,8 @@ def setUpModule():
 
 
 @contextlib.contextmanager
-def environment(method, more=""):
-    """Yield one in which processes start by *method*, and *more* is run."""
+def starting_by(method, more=""):
+    """Yield an environment: processes start by *method*, and run *more*."""
     code = (f"import multiprocessing\n"
             f"multiprocessing.set_start_method({method!r}, force=True)\n")
     with tempfile.TemporaryDirectory() as folder:
@@ -51,9 +55,9 @@ def environment(method, more=""):
 
 
 def start_long(lesson):
-    """Start *lesson* with more pages than it can download in a second."""
+    """Start *lesson* with so many pages that no test sees its end."""
     one_by_one = ["--limit", "1"] if lesson == "05_aiohttp" else []
-    return start(lesson, "--repeat", "9", *one_by_one)
+    return start(lesson, "--repeat", "999", *one_by_one)
 
 
 @posix_only
@@ -63,7 +67,7 @@ class CtrlC(unittest.TestCase):
     def press_and_check(self, program, too_late="in flight"):
         os.killpg(program.pid, signal.SIGINT)
         status, output, errors = finish(program)
-        if HALF_MADE.search(errors):
+        if HALF_MADE.search(errors) and "common.py" not in errors:
             errors = ""
         self.assertEqual((status, errors), (130, ""))
         self.assertRegex(output, r"(\A|\n)\nInterrupted\.\n\Z")
@@ -71,19 +75,24 @@ class CtrlC(unittest.TestCase):
 
     def test_while_nobody_answers(self):
         """Not in lesson 2: its threads would wait for ten seconds."""
-        for lesson, at_once, method in (
-            ("01_sync", 1, "fork"), ("05_aiohttp", 9, "fork"),
-            *(("03_processes", 4, method) for method in METHODS),
+        for lesson, at_once, methods in (
+            ("01_sync", 1, ["spawn"]), ("05_aiohttp", 6, ["spawn"]),
+            ("03_processes", 4, METHODS),
         ):
-            with (
-                self.subTest(lesson, method=method),
-                Server(gate=99) as server,
-                environment(method) as env,
-            ):
-                program = start(lesson, *server.urls, env=env)
-                server.wait_until(lambda n=at_once: server.most == n)
-                self.press_and_check(program)
-                self.assertEqual(len(server.seen), at_once)
+            for method in methods:
+                with (
+                    self.subTest(lesson, method=method),
+                    Server() as server,
+                    starting_by(method) as env,
+                ):
+                    server.delays = {"/jython": 60, "/realpython": 60}
+                    jython, dice, realpython = server.urls[:3]
+                    urls = [dice, jython, realpython] * 3
+                    program = start(lesson, *urls, env=env)
+                    read_until(program, " 200 ")
+                    server.wait_until(
+                        lambda n=at_once, s=server: s.in_flight == n)
+                    self.press_and_check(program)
 
     def test_in_the_middle(self):
         for program in [start_long(lesson) for lesson in DOWNLOADING]:
@@ -116,7 +125,7 @@ class CtrlC(unittest.TestCase):
             "        sys.stderr.write('It receives Ctrl-C.')\n"
             "    os.killpg(0, signal.SIGINT)\n"
         )
-        with environment("spawn", press) as env:
+        with starting_by("spawn", press) as env:
             status, _, errors = finish(start("03_processes", env=env))
         self.assertIn(status, (0, 130))
         self.assertEqual(errors, "")
@@ -124,7 +133,7 @@ class CtrlC(unittest.TestCase):
     def test_when_nobody_reads_on(self):
         """As in `python 01_sync.py | tee log`: Ctrl-C ends tee as well."""
         program = start_long("01_sync")
-        program.stdout.readline()
+        read_until(program, " 200 ")
         program.stdout.close()
         os.killpg(program.pid, signal.SIGINT)
         with program:
@@ -161,7 +170,8 @@ class CutShort(unittest.TestCase):
             server.wait_until(lambda: server.most == 4)
             program.kill()
             finish(program)
-            self.assertFalse(server.over.is_set())
+            server.open_gate()
+            server.wait_until(lambda: server.open == 0)
 
     @posix_only
     def test_head(self):
@@ -169,16 +179,19 @@ class CutShort(unittest.TestCase):
         programs = [start_long(lesson) for lesson in DOWNLOADING]
         programs.append(start(SLEEPING, "--step", "0.5"))
         for program in programs:
+            program.stdout.readline()
+        programs.append(start("01_sync", "--help"))
+        for program in programs:
+            program.stdout.close()
+        for program in programs:
             with self.subTest(program.args), program:
-                program.stdout.readline()
-                program.stdout.close()
                 self.assertEqual(program.stderr.read(), "")
                 self.assertEqual(program.wait(), 1)
 
     def check_error(self, cause, lesson, *arguments, more=""):
         """Start processes by each method; check that *cause* is the error."""
         for method in METHODS:
-            with self.subTest(method), environment(method, more) as env:
+            with self.subTest(method), starting_by(method, more) as env:
                 program = start(lesson, *arguments, env=env)
                 status, _, errors = finish(program)
                 self.assertEqual(status, 1)
@@ -223,13 +236,15 @@ class Guards(unittest.TestCase):
     def test_the_users_own_processes_live_on(self):
         context = multiprocessing.get_context("spawn")
         until = context.Event()
-        own = context.Process(target=until.wait)
+        own = context.Process(target=until.wait, daemon=True)
         of_the_lesson = context.Process(target=time.sleep, args=(60,))
         own.start()
+        self.addCleanup(until.set)
         with self.assertRaises(KeyboardInterrupt), common.no_process_left():
             of_the_lesson.start()
             raise KeyboardInterrupt
         of_the_lesson.join()
+        self.assertNotEqual(of_the_lesson.exitcode, 0)  # It was ended.
         until.set()
         own.join()
         self.assertEqual(own.exitcode, 0)  # It ended by itself.
@@ -244,7 +259,7 @@ class Places(unittest.TestCase):
             with (
                 self.subTest(method),
                 Server(gate=4) as server,
-                environment(method) as env,
+                starting_by(method) as env,
             ):
                 program = start("03_processes", *server.urls, env=env,
                                 flags=STRICT)
@@ -256,14 +271,16 @@ class Places(unittest.TestCase):
     def test_standard_library_only(self):
         """Lesson 4 runs where no package is installed."""
         program = start(SLEEPING, "--step", "0", flags=["-S"])
-        self.assertEqual(finish(program)[::2], (0, ""))
+        status, _, errors = finish(program)
+        self.assertEqual((status, errors), (0, ""))
 
     def test_without_docstrings(self):
         """`python -OO` removes all docstrings."""
         for lesson in [*DOWNLOADING, SLEEPING]:
             with self.subTest(lesson):
                 program = start(lesson, "--help", flags=["-OO"])
-                self.assertEqual(finish(program)[::2], (0, ""))
+                status, _, errors = finish(program)
+                self.assertEqual((status, errors), (0, ""))
 
     def test_blocked_loop(self):
         """asyncio's debug mode names the task that blocks the loop."""
@@ -272,7 +289,8 @@ class Places(unittest.TestCase):
         with edited_copy(SLEEPING, block, fewer) as lesson:
             program = start(lesson, "--step", "0", flags=["-X", "dev"])
             errors = finish(program)[2]
-            self.assertRegex(errors, r"Task.*calculate_async.* took 0\.\d+ s")
+            told = r"Task.*calculate_async.* took \d+\.\d+ s"
+            self.assertRegex(errors, told)
 
     def test_proxy_and_practice_site(self):
         """A proxy does not come between a lesson and its practice site."""
@@ -327,8 +345,9 @@ class DefaultRuns(unittest.TestCase):
         in_turn, together = re.findall(r"total seconds: (\d+\.\d+)", output)
         self.assertGreaterEqual(float(in_turn), 0.59)  # A clock may be coarse.
         self.assertGreaterEqual(float(together), 0.29)
-        axes = re.findall(r" 0 s +(\d+\.\d+) s\n", output)
-        self.assertEqual(axes, [in_turn, in_turn])
+        first, second = re.findall(r" 0 s +(\d+\.\d+) s\n", output)
+        self.assertAlmostEqual(float(first), float(in_turn), delta=0.03)
+        self.assertAlmostEqual(float(second), float(in_turn), delta=0.03)
         self.assertIn("done by 1 process, 1 thread\n", output)
         self.assertIn("done by 1 process, 1 thread, 3 tasks\n", output)
         self.assertEqual(common.parse_step("", []), 1)  # the default
