@@ -286,6 +286,7 @@ class PracticeSite(unittest.TestCase):
             with mock.patch.dict(os.environ, own, clear=True):
                 with common.no_proxy_to("127.0.0.1"):
                     self.assertEqual(os.environ["no_proxy"], "127.0.0.1")
+                    self.assertFalse(common.proxy_is_set())
                 self.assertEqual(dict(os.environ), own)
 
     @posix_only

@@ -122,7 +122,7 @@ class CtrlC(unittest.TestCase):
             "import os, signal, sys\n"
             "if '--multiprocessing-fork' in sys.orig_argv:\n"
             "    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:\n"
-            "        sys.stderr.write('It receives Ctrl-C.')\n"
+            "        print('Ctrl-C!', file=sys.stderr, flush=True)\n"
             "    os.killpg(0, signal.SIGINT)\n"
         )
         with starting_by("spawn", press) as env:
