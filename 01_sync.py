@@ -12,16 +12,16 @@ What to look for
 Traps
     - Do not print "Downloaded 9 sites" just because there were 9 URLs: some
       pages may have failed. Here, `request_site` makes a *Page*, the record
-      of one download: who downloaded the page, when, and how it ended.
-      `page.arrived(...)` records success, `page.failed(...)` records failure.
+      of one download: who did it, when, and how the download ended.
+      `page.arrived(...)` records a response, `page.failed(...)` an exception.
       The function `common.report` counts the Pages that arrived.
-    - A failed download is recorded in its Page. Any other exception is a bug,
-      so it ends the program, with a traceback.
+    - An exception that means a failed download is recorded in the Page. Any
+      other exception is a bug, so it ends the program, with a traceback.
     - A request without `timeout=` may wait forever.
 
 Try
     python 01_sync.py --repeat 2
-        18 pages in place of 9 take twice the time.
+        18 pages instead of 9 take twice as long.
     python 01_sync.py http://127.0.0.1:1/
         Nothing listens at this address. The page is shown as FAILED, and the
         exit status is 1.
@@ -37,7 +37,7 @@ import common
 
 def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
-    page = common.Page(url, session)  # The time of this page starts here.
+    page = common.Page(url, session)  # The timing of this page starts here.
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404

@@ -1,8 +1,9 @@
 """A pool of threads, with a session for each thread.
 
-A thread runs a function while other threads run theirs. A *pool* is a fixed
-number of *workers*, here threads, that take their work from one queue. A
-*session* is an object that keeps its connections open, and reuses them.
+A thread runs a function while other threads run theirs. A *pool* has a
+limited number of *workers*, here threads, that take their work from one
+queue. A *session* is an object that keeps its connections open, and reuses
+them.
 
 The GIL, Python's global lock, lets only one thread run Python code at a time.
 But a thread that waits for the network releases the GIL, so other threads can
@@ -26,29 +27,28 @@ Traps
     - `requests` does not promise that threads can share a session. So each
       thread makes its own, and stores it in a `threading.local()`. In such an
       object, a thread sees only the attributes that it has set itself.
-    - If several threads change the same data, they need a `threading.Lock`.
-      (The GIL is not enough: it may pass to another thread in the middle of a
-      change.) Here, only the main thread prints and appends to `pages`.
+    - If several threads change the same data, they need a `threading.Lock`,
+      which only one of them can hold. (The GIL is not enough: Python may
+      switch threads in the middle of a change.) Here, only the main thread
+      prints and appends to `pages`.
     - A thread cannot be stopped from outside. After Ctrl-C, the program ends
       when the pages in flight (requested, not yet arrived) have arrived or
-      failed. That may take a while. (With the practice site, they fail
-      immediately, because the lesson stops the site.) A second Ctrl-C ends
-      the program immediately, with a traceback.
+      failed. (The practice site is stopped, so its pages fail immediately.)
+      A second Ctrl-C ends the program immediately, with a traceback.
 
 Try
     python 02_threads.py --workers 9
         A thread for each page: 0.4 seconds, as long as the slowest page.
-        More would not help: the pool makes no more threads than pages. Each
-        thread uses memory, and gives the site more to do at once.
+        More would not help: the pool makes no more threads than pages.
     python 02_threads.py --workers 1
         One thread is lesson 1 again: 2.7 seconds.
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
-    Above `page.arrived(response.status_code, response.content)`, write
-    `sum(range(20_000_000))`
+    On a line above `page.arrived(response.status_code, response.content)`,
+    write `sum(range(20_000_000))`
         Each page now needs some computing, too. The threads wait at the same
         time, but only one at a time can hold the GIL, and compute. So the
-        bars grow much longer. Compare with the same in lesson 3.
+        bars grow much longer. Do the same in lesson 3, and compare.
     Change `submit(request_site, url)` to `submit(request_site)`
         This mistake causes a TypeError in a thread. You see it, because
         `result()` raises it again.
@@ -74,7 +74,7 @@ def get_session():
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
     session = get_session()
-    page = common.Page(url, session)  # The time of this page starts here.
+    page = common.Page(url, session)  # The timing of this page starts here.
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
@@ -104,8 +104,8 @@ def request_all_sites(urls, workers):
             pages.append(page)
     finally:
         # A `with` (as in the README) would wait here until the queue is
-        # empty, even after Ctrl-C or an error. This drops what is left of the
-        # queue, and does not wait. (For pages in flight, Python's exit does.)
+        # empty, even after Ctrl-C or an error. `shutdown` drops what is left
+        # of the queue. (When Python exits, it waits for pages in flight.)
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -2,8 +2,8 @@
 
 A process is a running program. Here, each process runs its own Python, with
 its own memory and its own GIL (the lock that lets only one thread run Python
-code at a time). A *pool* is a fixed number of *workers*, here processes, that
-take their work from one queue. What goes to a process or comes back is
+code at a time). A *pool* has a limited number of *workers*, here processes,
+that take their work from one queue. What goes to a process or comes back is
 *pickled*: turned into bytes, sent, and turned into an object again. A
 *session* keeps its connections open, and reuses them.
 
@@ -38,8 +38,8 @@ Try
         than pages. (On Windows, a pool cannot have more than 61.)
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
-    Above `page.arrived(response.status_code, response.content)`, write
-    `sum(range(20_000_000))`
+    On a line above `page.arrived(response.status_code, response.content)`,
+    write `sum(range(20_000_000))`
         Each page now needs some computing, too. If several cores are free,
         several processes compute at once, and lesson 3 takes less time than
         lesson 2. With one core, it does not.
@@ -65,9 +65,10 @@ def start_worker():
 
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
-    # The thread is called MainThread in all processes. The chart shows this:
+    # In all processes, the thread is called MainThread. So the chart shows
+    # the name of the process.
     name = multiprocessing.current_process().name
-    page = common.Page(url, session, worker=name)  # Its time starts here.
+    page = common.Page(url, session, worker=name)  # Its timing starts here.
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
@@ -89,7 +90,7 @@ def request_all_sites(urls, workers):
     # system allows.
     workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
     with (
-        # At its end, the pool waits until its queue is empty.
+        # At the end of the `with`, the pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
         # After Ctrl-C or an error, this ends the processes, so that the pool
         # has nothing to wait for. (The last part of a `with` ends first.)
@@ -97,8 +98,8 @@ def request_all_sites(urls, workers):
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Meanwhile, Ctrl-C is ignored: it would
-        # reach the new processes, too, and each of them would print an error.
+        # also starts the processes. Meanwhile, Ctrl-C is ignored. Otherwise,
+        # a new process that has not yet called `start_worker` would react.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

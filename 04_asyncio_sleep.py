@@ -1,10 +1,10 @@
 """Coroutines, with sleep in place of the network: nothing to install.
 
-Calling an `async def` function makes a *coroutine*: work that has not begun.
-A *task* runs a coroutine. The *event loop* runs all tasks in one thread, and
-goes from task to task. When a task comes to an `await` and must wait for the
-result, it pauses, and the loop turns to another task. A *TaskGroup* makes
-tasks, and waits until all have ended.
+Calling an `async def` function does not run it yet: the call makes a
+*coroutine*. A *task* runs a coroutine. The *event loop* runs all tasks in one
+thread, and goes from task to task. When a task comes to an `await` and must
+wait for the result, it pauses, and the loop turns to another task. A
+*TaskGroup* makes tasks, and waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
@@ -18,8 +18,8 @@ Traps
     - While `time.sleep` runs in a coroutine, the loop and all tasks stand
       still.
     - If a task raises an exception, its TaskGroup cancels the other tasks,
-      and then raises an ExceptionGroup: one exception that holds those of
-      the tasks.
+      and then raises an ExceptionGroup: one exception that holds the
+      exceptions of the tasks.
     - In an old tutorial, you may see `asyncio.wait(coroutines)`. Since Python
       3.11, that is a TypeError. Use a TaskGroup instead.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
@@ -34,7 +34,7 @@ Try
         In the second half, nothing waits: it is over immediately, and Python
         warns that a coroutine was never awaited.
     Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`, and
-    change `time.sleep(step)` to the same
+    change `time.sleep(step)` to `sum(range(20_000_000))`
         Now the steps really compute. The lines no longer alternate, and both
         halves take the same time.
 """
@@ -48,8 +48,8 @@ JOBS = [("One", 3), ("Two", 2), ("Three", 1)]
 
 
 def calculate_sync(name, n, step):
-    """Do *n* steps of *step* seconds each; return the record, a Record."""
-    record = common.Record(name)  # Its time starts here.
+    """Do *n* steps of *step* seconds each; return a Record of the job."""
+    record = common.Record(name)  # Its timing starts here.
     for i in range(1, n + 1):
         print(f"{name} -> {i} of {n} is calculating...")
         time.sleep(step)
@@ -76,7 +76,7 @@ async def calculate_async(name, n, step):
     return record
 
 
-@common.timed  # The caller gets a pair, too, at the `await`.
+@common.timed  # `asyncio.run` or `await` gives the pair.
 async def process_async(step):
     """Do all of JOBS together, a task for each; return their records."""
     tasks = []
@@ -103,7 +103,7 @@ def main(arguments=()):
     records, together = asyncio.run(process_async(step))
     print(f">>> total seconds: {together:.2f}")
     print(f"The work was done by {common.who_worked(records)}")
-    # This chart has the same scale as the last one.
+    # This chart has the same scale as the first one.
     common.chart(records, together, "job", axis=in_turn)
     print("\nIf the steps did real computing, they would keep the thread"
                " busy,\nand tasks would save no time.")

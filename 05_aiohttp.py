@@ -4,12 +4,11 @@ This lesson uses the *event loop* of lesson 4 for the network. The loop runs
 all tasks in one thread, and goes from task to task. A *task* runs a
 *coroutine*, which is what you get when you call an `async def` function. When
 a task comes to an `await` and must wait for the result, the loop turns to
-another task.
+another task. A call to `requests` would *block* the loop: during the call, no
+other task could run. So this lesson uses aiohttp, whose calls can be awaited.
 
-A call to `requests` would *block* the loop: during the call, no other task
-could run. So this lesson uses aiohttp, whose calls can be awaited. All tasks
-run in one thread, so they can share one *session*: an object that keeps
-connections open, and reuses them.
+All tasks run in one thread, so they can share one *session*: an object that
+keeps connections open, and reuses them.
 
 What to look for
     All nine bars begin at once, so the run takes 0.4 seconds, as long as the
@@ -32,7 +31,7 @@ Traps
     - If a library has only blocking functions, `await asyncio.to_thread(...)`
       calls such a function in another thread, and the loop keeps running.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
-      already running: use `await request_all_sites(urls, 100)` there instead.
+      already running: use `await` there instead, as the README shows.
 
 Try
     python 05_aiohttp.py --limit 4
@@ -57,14 +56,14 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 import common
 
 # Seconds to open a connection (sock_connect), to wait for more of a response
-# (sock_read), and for everything that comes before the request (connect).
+# (sock_read), and for all that comes before the request (connect).
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
 
 async def request_site(url, session):
     """Download *url* over *session*; return its Page, arrived or failed."""
-    # The time of this page starts here. The chart shows the task's name.
+    # The timing of this page starts here. The chart shows the task's name.
     page = common.Page(url, session, task=asyncio.current_task().get_name())
     try:
         # `async with` is a `with` that may wait, here for the headers.
@@ -101,9 +100,10 @@ async def request_all_sites(urls, limit):
     semaphore = asyncio.Semaphore(limit)
     # aiohttp's own limit is 100 connections. With `--limit 200`, 100 pages
     # would wait for a connection, and their bars would count that as download
-    # time. `limit=0` turns this limit off: only the semaphore sets one.
+    # time. Here, `limit=0` means no limit: only the semaphore sets one.
     connector = TCPConnector(limit=0)
-    # If your system has a proxy, aiohttp uses it only if trust_env is true.
+    # aiohttp uses a proxy only with trust_env. If there is no proxy, trust_env
+    # would only make it slower.
     proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]

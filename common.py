@@ -44,13 +44,13 @@ PAGES = {
 
 #: Seconds to wait for a connection, and then between two parts of a response.
 TIMEOUT = 10
-#: The highest number that a command-line option may have.
+#: The highest number that a command-line option accepts.
 MAX_NUMBER = 10_000
 #: The most processes that a pool may have: Windows has a limit.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
-#: The sessions that this run has shown, of all processes, with the numbers
-#: that it shows: S1, S2, ...
+#: For each session that this run has shown, from any process, the number that
+#: is shown for it: 1 for S1, and so on.
 run_sessions = {}
 
 
@@ -58,7 +58,7 @@ def timed(function):
     """Make *function* return a pair: its result, and the seconds it took.
 
     A call begins a new run, whose sessions are S1, S2, ... There are two
-    versions, because only an `async def` function can `await`.
+    inner functions, because only an `async def` function can `await`.
     """
 
     @functools.wraps(function)
@@ -82,9 +82,9 @@ def timed(function):
 
 # ---- The record of one page ----
 
-#: For each session of this process, a number that no other session ever gets.
-#: A WeakKeyDictionary forgets a key that nothing else uses. (A dict would keep
-#: all sessions, and their connections stay open.)
+#: For each session of this process, a number that no other one of them gets. A
+#: WeakKeyDictionary forgets a key that nothing else uses. (A dict would keep
+#: all sessions, and their connections would stay open.)
 session_numbers = weakref.WeakKeyDictionary()
 next_number = itertools.count(1)
 
@@ -127,9 +127,10 @@ class Page(Record):
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
         try:
-            # This keeps the number of a session that already has one.
+            # A session that already has a number keeps it. (Some numbers are
+            # skipped. `show` prints its own.)
             number = session_numbers.setdefault(session, next(next_number))
-        except TypeError:  # It takes no str (the last *Try* of lesson 5).
+        except TypeError:  # *session* cannot be a key: it is a str, say.
             number = 0
         self.session = (self.process, number)
         self.status = 0
@@ -173,7 +174,7 @@ def report(urls, results, seconds):
 
     *urls* were requested, and *results*, a list, came back in *seconds*: a
     Page for each URL, unless somebody has changed the lesson. The status is 0
-    if every page arrived, or else 1.
+    if every page arrived, and 1 otherwise.
     """
     pages = [result for result in results if isinstance(result, Page)]
     arrived = Counter(page.name for page in pages if not page.error)
@@ -219,17 +220,17 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    The chart is *axis* seconds wide (those of the chart before), by default
-    as wide as all bars laid end to end. If the run is longer, or if there are
-    more than MAX_BARS records, the chart is as wide as the run.
+    The chart is *axis* seconds wide (the width of the chart before it). By
+    default, it is as wide as all bars laid end to end. If the run is longer,
+    or if there are more than MAX_BARS records, it is as wide as the run.
     """
     total = sum(record.end - record.start for record in records)
-    width = "the one above" if axis else "that"  # Both end a sentence, below.
+    width = "the one above" if axis else "that"  # Either ends a sentence.
     axis = axis or total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    # A difference of 2 % can be seen in a chart.
+    # If the run is longer, by 2 % or more, it would not fit.
     if len(records) > MAX_BARS or seconds > axis * 1.02:
         width = "the run"
         axis = seconds
@@ -294,7 +295,7 @@ def run(main):
             status = 130
             print("\nInterrupted.")
         finally:
-            print(end="", flush=True)  # What `--help` prints may still wait.
+            print(end="", flush=True)  # what `--help` has not yet printed
     sys.exit(status)
 
 
@@ -302,7 +303,8 @@ def run(main):
 def quiet_if_nobody_reads():
     """End this `with` block quietly if nobody reads the output any more.
 
-    Then `print` raises a BrokenPipeError. (A TaskGroup makes a group of it.)
+    In that case, `print` raises a BrokenPipeError. (A TaskGroup puts it into
+    an ExceptionGroup.)
     """
     try:
         yield
@@ -311,7 +313,7 @@ def quiet_if_nobody_reads():
             _, others = error.split(BrokenPipeError)
             if others:
                 raise
-        # Otherwise, Python would try to print the rest when it exits.
+        # If the output stays open, Python tries to print the rest at exit.
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.close()
 
@@ -340,7 +342,8 @@ def parse(doc, arguments, **own):
     options = parser.parse_args(arguments)
     for url in options.urls:
         if not url.lower().startswith(("http://", "https://")):
-            parser.error(f"argument URL: no http:// or https:// in {url!r}")
+            parser.error("argument URL: must begin with http:// or "
+                         f"https://, not {url!r}")
     for name in ("repeat", *own):
         number = getattr(options, name)
         if not 1 <= number <= MAX_NUMBER:
@@ -368,11 +371,11 @@ def sites(options):
     until the end of the `with` block.
     """
     named = LIVE_URLS if options.live else options.urls
-    # `nullcontext(named)` records in a `with`, too. It just yields *named*.
+    # `nullcontext(named)` works in a `with`, too. It just yields *named*.
     source = contextlib.nullcontext(named) if named else practice_site()
     with source as urls:
-        print("The pages, as they finish. "
-              "A session (S1, ...) reuses its connections:")
+        print("A session (S1, ...) reuses its connections. "
+              "The pages, as they finish:")
         print(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
 
@@ -380,8 +383,8 @@ def sites(options):
 def proxy_is_set():
     """Return whether a proxy is set, in the environment or in the system.
 
-    With trust_env, aiohttp uses the proxy. But it then also looks for a
-    .netrc file, in another thread for each page. So lesson 5 sets trust_env
+    With trust_env, aiohttp uses the proxy. But then, for each page, it also
+    looks for a .netrc file, in another thread. So lesson 5 sets trust_env
     only if there is a proxy.
     """
     return bool(getproxies().keys() & {"http", "https"})
@@ -393,9 +396,10 @@ def proxy_is_set():
 def ctrl_c_ignored():
     """Ignore Ctrl-C in this `with` block, and in processes started in it.
 
-    (On Windows, these processes ignore it only a moment later.) Only the main
-    thread receives Ctrl-C, and can ignore it. In another thread, this function
-    does nothing. SIGINT is the signal of Ctrl-C, and SIG_IGN means "ignore".
+    (On Windows, a new process ignores it only after `stay_with_parent`.) Only
+    the main thread receives Ctrl-C, and only it can ignore Ctrl-C. In another
+    thread, this function does nothing. SIGINT is the signal of Ctrl-C, and
+    SIG_IGN means "ignore".
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -477,12 +481,12 @@ def practice_site():
     """
     site = subprocess.Popen(
         [sys.executable, __file__, "--for-a-lesson"],
-        # The site prints its URLs to a pipe. The site ends when its input, a
-        # pipe from this process, is closed: also if this process is killed.
+        # The site prints its URLs to a pipe. Its input is another pipe. When
+        # this process ends, even if killed, that closes, and the site ends.
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # These keep Ctrl-C from the site: the lesson stops it. (The second is
-        # for Windows.)
+        # These two keep Ctrl-C from the site, which the lesson stops. (The
+        # second is for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
     with site, no_proxy_to("127.0.0.1"):

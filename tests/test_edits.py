@@ -109,7 +109,7 @@ class Suggestions(Edits):
         line = "page.arrived(response.status_code, response.content)"
         for lesson in ("02_threads", "03_processes"):
             text = import_module(lesson).__doc__
-            self.assertIn(f"Above `{line}`, write\n    `{SUM}`", text)
+            self.assertIn(f"above `{line}`,\n    write `{SUM}`", text)
             self.check("Downloaded 9 sites", lesson,
                        (line, f"sum(range(20))\n        {line}"))
 

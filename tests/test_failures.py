@@ -134,7 +134,7 @@ class CommandLine(unittest.TestCase):
         for lesson in DOWNLOADING:
             self.check("--nonsense", lesson, "--nonsense")
             for url in ("//a/", "host/page", "ftp://a/", ""):
-                self.check(f"URL: .*'{url}'", lesson, "http://a/", url)
+                self.check(f"URL: must .*'{url}'", lesson, "http://a/", url)
             self.check("--live", lesson, "--live", "http://a/")
             options = ["--repeat"]
             if lesson in OPTION:
