@@ -102,7 +102,7 @@ async def request_all_sites(urls, limit):
     # would wait for a connection, and their bars would count that as download
     # time. Here, `limit=0` means no limit: only the semaphore sets one.
     connector = TCPConnector(limit=0)
-    # aiohttp uses a proxy only with trust_env. If there is no proxy, trust_env
+    # aiohttp uses a proxy only with trust_env. Without a proxy, trust_env
     # would only make it slower.
     proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
