@@ -326,6 +326,8 @@ class DefaultRuns(unittest.TestCase):
     def test_quiet(self):
         for lesson, (status, output, errors) in self.ended.items():
             with self.subTest(lesson):
+                # On a slow machine, asyncio may find its own steps slow.
+                errors = re.sub("Executing <.* seconds\n", "", errors)
                 self.assertEqual((status, errors), (0, ""))
                 self.assertLess(max(map(len, output.splitlines())), 80)
 
@@ -374,5 +376,5 @@ class DefaultRuns(unittest.TestCase):
 
 def lines(text):
     """Count the lines of *text*, ignoring what differs between runs."""
-    text = re.sub(r"\u2588+|\d\.\d\d|Thread_\d", "", text)
+    text = re.sub(r"\u2588+|\d+\.\d\d|Thread_\d", "", text)
     return Counter(" ".join(line.split()) for line in text.splitlines())
