@@ -5,10 +5,11 @@ limited number of *workers*, here threads, that take their work from one
 queue. A *session* is an object that keeps its connections open, and reuses
 them.
 
-The GIL, Python's global lock, lets only one thread run Python code at a time.
-But a thread that waits for the network releases the GIL, so other threads can
-run. (There is also a free-threaded Python, without a GIL. It lets threads
-compute at the same time. For waiting, it makes no difference.)
+Only one thread at a time can run Python code: the one that holds the GIL, a
+global lock. But a thread that waits for the network releases the GIL, so
+other threads can run. (There is also a free-threaded Python, without a GIL.
+It lets threads compute at the same time. For waiting, it makes no
+difference.)
 
 What to look for
     The chart shows four staircases, one for each thread. A thread that has
@@ -31,10 +32,10 @@ Traps
       which only one of them can hold. (The GIL is not enough: Python may
       switch threads in the middle of a change.) Here, only the main thread
       prints and appends to `pages`.
-    - A thread cannot be stopped from outside. After Ctrl-C, the program ends
-      when the pages in flight (requested, not yet arrived) have arrived or
-      failed. (The practice site is stopped, so its pages fail immediately.)
-      A second Ctrl-C ends the program immediately, with a traceback.
+    - A thread cannot be stopped from outside. So after Ctrl-C, the program
+      waits for the pages in flight (requested, not yet arrived). With the
+      practice site, they fail immediately, because the lesson stops it. A
+      second Ctrl-C ends the program immediately, with a traceback.
 
 Try
     python 02_threads.py --workers 9
@@ -50,8 +51,7 @@ Try
         time, but only one at a time can hold the GIL, and compute. So the
         bars grow much longer. Do the same in lesson 3, and compare.
     Change `submit(request_site, url)` to `submit(request_site)`
-        This mistake causes a TypeError in a thread. You see it, because
-        `result()` raises it again.
+        A TypeError in a thread. You see it: `result()` raises it again.
 """
 
 import threading
@@ -105,7 +105,7 @@ def request_all_sites(urls, workers):
     finally:
         # A `with` (as in the README) would wait here until the queue is
         # empty, even after Ctrl-C or an error. `shutdown` drops what is left
-        # of the queue. (When Python exits, it waits for pages in flight.)
+        # of the queue. (Later, Python's exit waits for pages in flight.)
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

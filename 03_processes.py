@@ -11,8 +11,8 @@ What to look for
     The chart looks like the one in lesson 2. Where processes start slowly (on
     Windows, on macOS, and on Linux since Python 3.14), the bars begin later.
     For waiting, processes are no better than threads. For computing, they are
-    better: several cores can run several processes at the same time. (In each
-    process, one thread does the work. So the summary counts four threads.)
+    better: several cores can run several processes at the same time. (The
+    summary counts four threads, because each process uses one thread.)
 
 Traps
     - A global variable is not shared: each process has its own. The pool
@@ -21,9 +21,9 @@ Traps
     - On Windows, on macOS, and on Linux since Python 3.14, a new process
       imports this file, to get its functions. Without the `if` at the end,
       the new process would start the lesson again, and so on. (Python stops
-      that with an error.) With the `if`, it does not, because in the new
-      process, `__name__` is not "__main__". On Linux before Python 3.14, a
-      new process is a copy of the main one, and imports nothing.
+      that with an error.) With the `if`, the new process does not start the
+      lesson, because there, `__name__` is not "__main__". On Linux before
+      Python 3.14, a new process is a copy, and imports nothing.
     - An exception in a process is kept until you call `result()`, as in
       lesson 2.
     - What a process prints might not reach a notebook. So each worker returns
@@ -93,13 +93,13 @@ def request_all_sites(urls, workers):
         # At the end of the `with`, the pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
         # After Ctrl-C or an error, this ends the processes, so that the pool
-        # has nothing to wait for. (The last part of a `with` ends first.)
+        # has nothing to wait for. (It stands below the pool, so ends first.)
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Meanwhile, Ctrl-C is ignored. Otherwise,
-        # a new process that has not yet called `start_worker` would react.
+        # also starts the processes. Meanwhile, Ctrl-C is ignored here and in
+        # them. Otherwise, each new process could end with its own error.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

@@ -17,11 +17,11 @@ What to look for
     which is not in the chart, is `request_all_sites` itself.)
 
 Traps
-    - `gather` turns each coroutine into a task, and waits for all of them. (A
-      TaskGroup, as in lesson 4, could do the same.) If one of them raises an
-      exception, `gather` raises it immediately, and does not cancel the other
-      tasks. Here, `asyncio.run` cancels them at the end of the program. (In a
-      notebook, they run on, and fail when their session is closed.)
+    - `gather` makes a task for each coroutine, and normally waits for all of
+      them. (A TaskGroup, as in lesson 4, could do so, too.) But if one raises
+      an exception, `gather` raises it immediately. The other tasks run on,
+      until `asyncio.run` cancels them at the end of the program. (In a
+      notebook, they fail when their session is closed.)
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -98,12 +98,12 @@ async def request_all_sites(urls, limit):
     if limit < 1:  # The semaphore would never let a task in.
         raise ValueError("limit must be 1 or more")
     semaphore = asyncio.Semaphore(limit)
-    # aiohttp's own limit is 100 connections. With `--limit 200`, 100 pages
-    # would wait for a connection, and their bars would count that as download
-    # time. Here, `limit=0` means no limit: only the semaphore sets one.
+    # aiohttp's connector has a limit of its own: by default, 100 connections.
+    # Pages that wait for a connection would count that as download time. So
+    # the connector gets no limit (0): only the semaphore sets one.
     connector = TCPConnector(limit=0)
-    # aiohttp uses a proxy only with trust_env. Without a proxy, trust_env
-    # would only make it slower.
+    # With trust_env, aiohttp looks for a proxy, which takes time for each
+    # page. So trust_env is true only if there is a proxy.
     proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]

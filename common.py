@@ -49,8 +49,8 @@ MAX_NUMBER = 10_000
 #: The most processes that a pool may have: Windows has a limit.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
-#: For each session that this run has shown, from any process, the number that
-#: is shown for it: 1 for S1, and so on.
+#: For each session of this run, from any process, its number in the output:
+#: 1 for S1, and so on.
 run_sessions = {}
 
 
@@ -82,9 +82,9 @@ def timed(function):
 
 # ---- The record of one page ----
 
-#: For each session of this process, a number that no other one of them gets. A
-#: WeakKeyDictionary forgets a key that nothing else uses. (A dict would keep
-#: all sessions, and their connections would stay open.)
+#: An internal number for each session of this process. (The output has other
+#: numbers.) A WeakKeyDictionary forgets a key that nothing else uses. A dict
+#: would keep all sessions, and their connections would stay open.
 session_numbers = weakref.WeakKeyDictionary()
 next_number = itertools.count(1)
 
@@ -127,8 +127,7 @@ class Page(Record):
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
         try:
-            # A session that already has a number keeps it. (Some numbers are
-            # skipped. `show` prints its own.)
+            # A session that already has a number keeps it.
             number = session_numbers.setdefault(session, next(next_number))
         except TypeError:  # *session* cannot be a key: it is a str, say.
             number = 0
@@ -310,6 +309,7 @@ def quiet_if_nobody_reads():
         yield
     except (BrokenPipeError, ExceptionGroup) as error:
         if isinstance(error, ExceptionGroup):
+            # `split` returns two groups: BrokenPipeErrors, and all others.
             _, others = error.split(BrokenPipeError)
             if others:
                 raise
@@ -451,7 +451,7 @@ class PracticeHandler(BaseHTTPRequestHandler):
     """Answers each path of PAGES after its delay."""
 
     protocol_version = "HTTP/1.1"  # A connection stays open for more pages.
-    disable_nagle_algorithm = True  # Without this, most pages take 40 ms more.
+    disable_nagle_algorithm = True  # Otherwise, most pages take 40 ms more.
 
     def do_GET(self):
         delay, body = PAGES.get(self.path, (0, b""))
@@ -481,8 +481,8 @@ def practice_site():
     """
     site = subprocess.Popen(
         [sys.executable, __file__, "--for-a-lesson"],
-        # The site prints its URLs to a pipe. Its input is another pipe. When
-        # this process ends, even if killed, that closes, and the site ends.
+        # The site prints its URLs to a pipe. Its input is another pipe, which
+        # closes when the lesson ends, even if killed. Then `serve` returns.
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         # These two keep Ctrl-C from the site, which the lesson stops. (The
