@@ -14,7 +14,7 @@ Traps
       pages may have failed. Here, `request_site` makes a *Page*, the record
       of one download: who did it, when, and how the download ended.
       `page.arrived(...)` records a response, `page.failed(...)` an exception.
-      The function `common.report` counts the Pages that arrived.
+      The function `common.report` counts the Pages without an error.
     - An exception that means a failed download is recorded in the Page. Any
       other exception is a bug, so it ends the program, with a traceback.
     - A request without `timeout=` may wait forever.

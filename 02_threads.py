@@ -7,9 +7,8 @@ them.
 
 Only one thread at a time can run Python code: the one that holds the GIL, a
 global lock. But a thread that waits for the network releases the GIL, so
-other threads can run. (There is also a free-threaded Python, without a GIL.
-It lets threads compute at the same time. For waiting, it makes no
-difference.)
+other threads can run. (Free-threaded Python has no GIL: its threads can
+compute at the same time. For waiting, it makes no difference.)
 
 What to look for
     The chart shows four staircases, one for each thread. A thread that has
@@ -27,7 +26,8 @@ Traps
       its results, you would never see an exception.
     - `requests` does not promise that threads can share a session. So each
       thread makes its own, and stores it in a `threading.local()`. In such an
-      object, a thread sees only the attributes that it has set itself.
+      object, a thread sees only the attributes that it has set itself. When
+      the thread ends, its session goes, and the connections close.
     - If several threads change the same data, they need a `threading.Lock`,
       which only one of them can hold. (The GIL is not enough: Python may
       switch threads in the middle of a change.) Here, only the main thread

@@ -45,8 +45,8 @@ Try
         lesson 2. With one core, it does not.
 """
 
-import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import current_process
 
 import requests
 
@@ -65,10 +65,8 @@ def start_worker():
 
 def request_site(url):
     """Download *url*; return its Page, arrived or failed."""
-    # In all processes, the thread is called MainThread. So the chart shows
-    # the name of the process.
-    name = multiprocessing.current_process().name
-    page = common.Page(url, session, worker=name)  # Its timing starts here.
+    # The timing of this page starts here. The chart shows the process's name.
+    page = common.Page(url, session, worker=current_process().name)
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404

@@ -76,7 +76,7 @@ async def calculate_async(name, n, step):
     return record
 
 
-@common.timed  # `asyncio.run` gives the caller a pair, too.
+@common.timed  # The caller awaits a pair, too.
 async def process_async(step):
     """Do all of JOBS together, a task for each; return their records."""
     tasks = []

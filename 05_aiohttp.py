@@ -14,7 +14,7 @@ What to look for
     All nine bars begin at once, so the run takes 0.4 seconds, as long as the
     slowest page. If `request_site` blocked the loop (with `requests`, say),
     the chart would be one staircase, as in lesson 1: 2.7 seconds. (Task-1,
-    which is not in the chart, is `request_all_sites` itself.)
+    which is not in this chart, is `request_all_sites` itself.)
 
 Traps
     - `gather` makes a task for each coroutine, and normally waits for all of
@@ -89,7 +89,7 @@ async def show_site(url, session, semaphore):
     return page
 
 
-@common.timed  # The caller gets a pair: the Pages, and the seconds.
+@common.timed  # The caller awaits a pair: the Pages, and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list, at most *limit* (1 or more) at once.
 

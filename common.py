@@ -46,7 +46,7 @@ PAGES = {
 TIMEOUT = 10
 #: The highest number that a command-line option accepts.
 MAX_NUMBER = 10_000
-#: The most processes that a pool may have: Windows has a limit.
+#: The most processes in a pool: on Windows, no more than 61 work.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
 #: For each session of this run, from any process, its number in the output:
@@ -203,8 +203,8 @@ def who_worked(records):
         "task": {(one.process, one.task) for one in records if one.task},
         "session": {one.session for one in records if one.session},
     }
-    return ", ".join(plural(len(found[noun]), noun)
-                     for noun in found if found[noun])
+    return ", ".join(plural(len(different), noun)
+                     for noun, different in found.items() if different)
 
 
 def in_flight(records):
