@@ -75,12 +75,12 @@ FAULTS = {
     "/control": (answer("404 \x1b[1mNot", NOTHING), "40[04][ ,]"),
     "/short": (answer("200 OK", "Content-Length: 9", body=b"short"),
                "incomplete|not c"),
-    "/bad-chunk": (chunked(b"zz\r\nwrong\r\n0\r\n\r\n"), "chunk"),
+    "/bad-length": (chunked(b"zz\r\nwrong\r\n0\r\n\r\n"), "chunk"),
     "/endless": (chunked(b"5\r\nwrong\r\n"), "prematurely|not completed"),
     "/bad-gzip": (gzipped(b"wrong"),
                   "decod.*gzip|gzip.*decode|content-encoding: gzip"),
     "/round": (moved("/round"), "redirect"),
-    "/to-nowhere": (moved("http://[::1/"), "url"),
+    "/to-nowhere": (moved("http://[::1/"), r"invalid ipv6|\[::1/"),
     "/to-file": (moved("file:///etc/passwd"), "file:///etc/passwd"),
 }
 

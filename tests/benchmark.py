@@ -200,7 +200,7 @@ def print_table(*rows):
     """Print *rows*, lists of str, each column as wide as it must be."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print(" ".join(map(str.rjust, row, widths)))
+        print("  ".join(map(str.rjust, row, widths)))
 
 
 def table_of_lessons(site, pages, rounds):
@@ -225,7 +225,8 @@ def table_of_lessons(site, pages, rounds):
             name, text(own.seconds), text(own.seconds / minimum),
             text(first.seconds / own.seconds), text(own.in_flight, 0),
             text(own.connections, 0), text(1000 * own.cpu / pages),
-            text(own.cpu / plain.cpu), text(own.memory / 1e6, 0)])
+            text(own.cpu / (plain.cpu or math.nan)),
+            text(own.memory / 1e6, 0)])
     print(f"\n{pages} pages, medians of rounds: {rounds}\n")
     print_table(*rows)
     sleep = medians([measure(site, SLEEPING, ["--step", "0.1"])

@@ -3,7 +3,6 @@
 import socketserver
 import ssl
 import threading
-import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -108,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append(self.path)
         self.server.count(in_flight=1)
         self.server.wait_until(lambda: self.server.most >= self.server.gate)
-        time.sleep(self.server.delays.get(path, 0))
+        self.server.over.wait(self.server.delays.get(path, 0))
         # This comes first: after the answer, the client may send the next.
         self.server.count(in_flight=-1)
         if path in PAGES:

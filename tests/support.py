@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import types
 import unittest
 from importlib import import_module
@@ -65,13 +66,28 @@ def run(lesson, *arguments, env=ENVIRONMENT):
 
 
 def start(lesson, *arguments, flags=(), env=ENVIRONMENT):
-    """Start *lesson*, a name or a path, as if in a terminal of its own."""
-    return subprocess.Popen(
+    """Start *lesson*, a name or a path, as if in a terminal of its own.
+
+    After a minute, it is killed, so that no test waits for it forever.
+    """
+    program = subprocess.Popen(
         [sys.executable, *flags, ROOT / f"{lesson}.py", *arguments],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, encoding="utf-8", env=env,
         start_new_session=True,
     )
+    timer = threading.Timer(60, kill, [program])
+    timer.daemon = True
+    timer.start()
+    return program
+
+
+def kill(program):
+    """Kill *program*, if it still runs, with all its processes."""
+    if program.poll() is None:
+        if os.name == "posix":
+            os.killpg(program.pid, signal.SIGKILL)
+        program.kill()
 
 
 def read_until(program, text):
@@ -92,9 +108,7 @@ def finish(program):
         try:
             output, errors = program.communicate(timeout=30)
         except subprocess.TimeoutExpired:
-            if os.name == "posix":
-                os.killpg(program.pid, signal.SIGKILL)  # its processes, too
-            program.kill()
+            kill(program)
             raise
     return program.returncode, output, errors
 

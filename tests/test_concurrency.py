@@ -6,6 +6,7 @@ request. A lesson with fewer pages in flight would never get an answer. The
 server's highest count shows that it had no more.
 """
 
+import os
 import threading
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from unittest import mock
 
 import common
 from tests.server import Server
-from tests.support import DOWNLOADING, OPTION, run
+from tests.support import DOWNLOADING, ENVIRONMENT, OPTION, run
 
 #: The number of pages in flight, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
@@ -93,6 +94,7 @@ class InOneProcess(unittest.TestCase):
 
             with (
                 mock.patch.object(lesson, "as_completed", interrupted),
+                mock.patch.dict(os.environ, ENVIRONMENT, clear=True),
                 self.assertRaises(KeyboardInterrupt),
             ):
                 lesson.request_all_sites(server.urls, 4)

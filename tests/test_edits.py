@@ -41,8 +41,10 @@ EDITS = [
      "TypeError: .* missing 1 required .*'url'"),
     ("03_processes", "in as_completed(futures)", "in futures", IN_ORDER),
     (SLEEPING, SLEEP, "time.sleep(step)", IN_TURN),
-    (SLEEPING, SLEEP, "asyncio.sleep(step)", "total seconds: .*never awaited"),
+    (SLEEPING, SLEEP, "asyncio.sleep(step)",
+     "(total seconds: .*){2}never awaited"),
     (SLEEPING, SLEEP, SUM, IN_TURN),
+    (SLEEPING, "time.sleep(step)", SUM, "3 works.*2 works.*1 works"),
     ("05_aiohttp", GATHER, "[await coroutine for coroutine in coroutines]",
      r"1 thread, 1 task, 1 session.*arrived.: 1\n"),
     ("05_aiohttp", "await request_site(url, session)",
@@ -82,7 +84,7 @@ class Suggestions(Edits):
             text = import_module(lesson).__doc__
             commands += re.findall(r"^    python (.+)$", text, re.M)
             for old, new in re.findall(
-                    r"Change `([^`]+)` to\s+`([^`]+)`", text):
+                    r"[Cc]hange `([^`]+)` to\s+`([^`]+)`", text):
                 edits.append((lesson, old, new))
         self.assertEqual(sorted(commands), sorted(COMMANDS))
         self.assertEqual(sorted(edits), sorted(edit[:3] for edit in EDITS))

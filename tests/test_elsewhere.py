@@ -31,7 +31,7 @@ class Notebook(unittest.TestCase):
         parts = notebook.cells[-1].outputs
         return "".join(part.get("text", "") for part in parts)
 
-    first = CELL.replace("path/to/this/folder", str(ROOT))
+    first = CELL.replace("path/to/this/folder", ROOT.as_posix())
 
     def test_readme(self):
         """The cells of the README work, by fork and by spawn."""
@@ -64,7 +64,8 @@ class Dask(unittest.TestCase):
     def test_readme(self):
         from distributed import LocalCluster
 
-        with mock.patch.dict(os.environ, {"PYTHONPATH": str(ROOT)}):
+        environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+        with mock.patch.dict(os.environ, environment, clear=True):
             cluster = LocalCluster(n_workers=2, threads_per_worker=2,
                                    dashboard_address=None)
         with cluster, Server(gate=4) as server, mock.patch("builtins.print"):

@@ -22,7 +22,7 @@ class Answers(unittest.TestCase):
             causes = {server.address + path: cause
                       for path, (_, cause) in FAULTS.items()}
             causes |= {
-                "http://127.0.0.1:1/": "refused|connect",
+                "http://127.0.0.1:1/": ": .*(refused|cannot connect)",
                 f"{tls.address}/untrusted": "certificate",
                 "http://a..b/": "label",
                 "http://[::1/": r"\[::1",
@@ -140,7 +140,7 @@ class CommandLine(unittest.TestCase):
             if lesson in OPTION:
                 options.append(OPTION[lesson])
             for option in options:
-                for number in ("0", "-1", "1.5", "x"):
+                for number in ("0", "-1", "1.5", "x", "10001"):
                     self.check(f"{option}: .*{number}", lesson, option, number)
         for number in ("-1", "nan", "inf", "x"):
             self.check(f"--step: .*{number}", SLEEPING, "--step", number)

@@ -292,7 +292,7 @@ class PracticeSite(unittest.TestCase):
 
     @posix_only
     def test_process_of_its_own(self):
-        """It receives no Ctrl-C, and ends even if others hold its pipe."""
+        """It has a group of its own (for Ctrl-C), and is terminated."""
         groups = []
 
         def terminate(site):

@@ -22,9 +22,9 @@ from tests.support import (
 )
 
 #: The start methods. (On macOS, a fork may crash in a library of the system.)
-METHODS = ["spawn", "forkserver"]
-if sys.platform == "linux":
-    METHODS.append("fork")
+METHODS = multiprocessing.get_all_start_methods()
+if sys.platform == "darwin":
+    METHODS.remove("fork")
 
 STRICT = ["-X", "dev", "-W", "error"]
 
@@ -253,7 +253,6 @@ class Guards(unittest.TestCase):
 class Places(unittest.TestCase):
     """A lesson runs wherever it is started."""
 
-    @posix_only
     def test_start_methods(self):
         for method in METHODS:
             with (
