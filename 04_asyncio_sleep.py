@@ -95,18 +95,18 @@ def main(arguments=()):
     """Run both halves with *arguments*, a list of str; return the status."""
     step = common.parse_step(__doc__, arguments)
     print("One after another (each calculation only sleeps)")
-    records, in_turn = process_sync(step)
-    print(f">>> total seconds: {in_turn:.2f}")
+    records, sync_seconds = process_sync(step)
+    print(f">>> total seconds: {sync_seconds:.2f}")
     print(f"The work was done by {common.who_worked(records)}")
-    common.chart(records, in_turn, "job")
+    common.chart(records, sync_seconds, "job")
     print("\nTogether, a task for each job (while one sleeps, others run)")
-    records, together = asyncio.run(process_async(step))
-    print(f">>> total seconds: {together:.2f}")
+    records, async_seconds = asyncio.run(process_async(step))
+    print(f">>> total seconds: {async_seconds:.2f}")
     print(f"The work was done by {common.who_worked(records)}")
     # This chart has the same scale as the first one.
-    common.chart(records, together, "job", axis=in_turn)
-    print("\nIf the steps did real computing, they would keep the thread"
-               " busy,\nand tasks would save no time.")
+    common.chart(records, async_seconds, "job", axis=sync_seconds)
+    print("\nReal computing, in place of sleep, would keep the thread busy:")
+    print("tasks would save no time.")
     return 0
 
 

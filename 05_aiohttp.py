@@ -91,13 +91,11 @@ async def show_site(url, session, semaphore):
 
 @common.timed  # The caller awaits a pair: the Pages, and the seconds.
 async def request_all_sites(urls, limit):
-    """Download *urls*, a list, at most *limit* (1 or more) at once.
+    """Download *urls*, a list, at most *limit* (but at least 1) at once.
 
     Return their Pages, in the order of *urls*.
     """
-    if limit < 1:  # The semaphore would never let a task in.
-        raise ValueError("limit must be 1 or more")
-    semaphore = asyncio.Semaphore(limit)
+    semaphore = asyncio.Semaphore(max(limit, 1))
     # aiohttp's connector has a limit of its own: by default, 100 connections.
     # Pages that wait for a connection would count that as download time. So
     # the connector gets no limit (0): only the semaphore sets one.

@@ -35,9 +35,10 @@ from urllib.request import getproxies
 LIVE_URLS = ["https://www.jython.org", "http://olympus.realpython.org/dice",
              "https://realpython.com"] * 3
 
-#: The practice site: for each path, the seconds until it answers, and a body.
+#: The practice site: for each path, the seconds until it answers, and a body
+#: of so many bytes.
 PAGES = {
-    "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),  # this many bytes
+    "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),
     "/dice": (0.3, b"4"),
     "/realpython": (0.4, b"<h1>realpython</h1>".ljust(56_718)),
 }
@@ -49,8 +50,8 @@ MAX_NUMBER = 10_000
 #: The most processes in a pool: on Windows, no more than 61 work.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
-#: For each session of this run, from any process, its number in the output:
-#: 1 for S1, and so on.
+#: The sessions that this run has shown, from all processes, and the number of
+#: each in the output: 1 for S1, and so on.
 run_sessions = {}
 
 
@@ -82,9 +83,10 @@ def timed(function):
 
 # ---- The record of one page ----
 
-#: An internal number for each session of this process. (The output has other
-#: numbers.) A WeakKeyDictionary forgets a key that nothing else uses. A dict
-#: would keep all sessions, and their connections would stay open.
+#: Each session of this process, and a number that no other one gets. (It is
+#: not the number in the output: another process may use it, too.) A dict would
+#: keep all sessions, with their connections. A WeakKeyDictionary does not: it
+#: forgets a key that nothing else uses.
 session_numbers = weakref.WeakKeyDictionary()
 next_number = itertools.count(1)
 
@@ -130,8 +132,8 @@ class Page(Record):
             # A session that already has a number keeps it.
             number = session_numbers.setdefault(session, next(next_number))
         except TypeError:  # *session* cannot be a key: it is a str, say.
-            number = 0
-        self.session = (self.process, number)
+            number = None
+        self.session = number
         self.status = 0
         self.size = 0
         self.error = "did not finish"
@@ -160,7 +162,8 @@ MAX_BARS = 20
 
 def show(page):
     """Print the line for *page*, a Page that arrived or failed."""
-    number = run_sessions.setdefault(page.session, len(run_sessions) + 1)
+    session = page.process, page.session
+    number = run_sessions.setdefault(session, len(run_sessions) + 1)
     url = printable(page.name)
     columns = page.size, page.status, url
     if page.error:
@@ -201,7 +204,8 @@ def who_worked(records):
         "process": {one.process for one in records},
         "thread": {(one.process, one.thread) for one in records},
         "task": {(one.process, one.task) for one in records if one.task},
-        "session": {one.session for one in records if one.session},
+        "session": {(one.process, one.session) for one in records
+                    if one.session},
     }
     return ", ".join(plural(len(different), noun)
                      for noun, different in found.items() if different)
@@ -219,23 +223,21 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    The chart is *axis* seconds wide (the width of the chart before it). By
-    default, it is as wide as all bars laid end to end. If the run is longer,
-    or if there are more than MAX_BARS records, it is as wide as the run.
+    The chart is *axis* seconds wide, or else as wide as all bars laid end to
+    end. If the run is longer than that, or if there are more than MAX_BARS
+    records, the chart is as wide as the run.
     """
     total = sum(record.end - record.start for record in records)
-    width = "the one above" if axis else "that"  # Either ends a sentence.
     axis = axis or total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    # If the run is longer, by 2 % or more, it would not fit.
-    if len(records) > MAX_BARS or seconds > axis * 1.02:
-        width = "the run"
+    if len(records) > MAX_BARS or seconds > axis * 1.02:  # 2 % do not matter
         axis = seconds
     print(f"\nA bar for {shown}, from its start to its end.")
-    print(f"All bars, laid end to end: {total:.2f} s. "
-          f"The chart is as wide as {width}.")
+    print(f"The run: {seconds:.2f} s. "
+          f"All bars, laid end to end: {total:.2f} s. "
+          f"The chart is {axis:.2f} s wide.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
@@ -489,7 +491,10 @@ def practice_site():
         # second is for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
-    with site, no_proxy_to("127.0.0.1"):
+    # Between the lesson and its site, no proxy is used.
+    before = os.environ.get("no_proxy")
+    os.environ["no_proxy"] = "127.0.0.1"
+    with site:
         try:
             urls = [site.stdout.readline().decode().strip() for _ in PAGES]
             if not all(urls):
@@ -501,19 +506,9 @@ def practice_site():
             yield urls * 3
         finally:
             site.terminate()
-
-
-@contextlib.contextmanager
-def no_proxy_to(host):
-    """Use no proxy between this program and *host* inside this block."""
-    before = os.environ.get("no_proxy")
-    os.environ["no_proxy"] = host
-    try:
-        yield
-    finally:
-        os.environ.pop("no_proxy", None)
-        if before is not None:
-            os.environ["no_proxy"] = before
+            os.environ.pop("no_proxy", None)
+            if before is not None:
+                os.environ["no_proxy"] = before
 
 
 def serve(for_a_lesson):

@@ -9,7 +9,7 @@ from unittest import mock
 from tests.server import Server
 from tests.support import ENVIRONMENT, README, ROOT
 
-CELL, AWAITING_CELL, DASK_LINES = re.findall(
+_, CELL, AWAITING_CELL, DASK_LINES = re.findall(
     r"```python\n(.*?)```", README, re.S)
 NOTEBOOK = all(map(importlib.util.find_spec, ("nbclient", "ipykernel")))
 DASK = importlib.util.find_spec("distributed")

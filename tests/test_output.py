@@ -99,10 +99,10 @@ class Report(unittest.TestCase):
     def test_who_worked(self):
         """Threads with the same name in two processes count as two."""
         one, two = Session(), Session()
-        pages = [page("P", 0, 0, session=each) for each in (one, two, one)]
+        pages = [page("P", 0, 0, session=each) for each in (one, one, two)]
         pages[0].process += 1
         pages[0].task = "Task-2"
-        told = "done by 2 processes, 2 threads, 1 task, 2 sessions\n"
+        told = "done by 2 processes, 2 threads, 1 task, 3 sessions\n"
         self.assertIn(told, self.report(*pages)[1])
 
     def test_show(self):
@@ -162,16 +162,16 @@ class Chart(unittest.TestCase):
         """There is room for all bars, end to end, and for the whole run."""
         for pages, seconds, axis, width, told in (
             ([page("T", 0, 1)] * 4, 1, 0, 9,
-             "4.00 s. The chart is as wide as that."),
+             "end to end: 4.00 s. The chart is 4.00 s wide."),
             # The first page began late, and hardly late.
-            ([page("T", 1, 5)], 5, 0, 29, "as wide as the run."),
-            ([page("T", 0.014, 1)], 1, 0, 36, "as wide as that."),
+            ([page("T", 1, 5)], 5, 0, 29, "is 5.00 s wide."),
+            ([page("T", 0.014, 1)], 1, 0, 36, "is 0.99 s wide."),
             # The chart before was longer, shorter, and hardly shorter.
-            ([page("T", 0, 3)], 3, 6, 18, "as wide as the one above."),
-            ([page("T", 0, 3)], 3, 1, 36, "as wide as the run."),
-            ([page("T", 0, 1.02)], 1.02, 1, 36, "as wide as the one above."),
+            ([page("T", 0, 3)], 3, 6, 18, "is 6.00 s wide."),
+            ([page("T", 0, 3)], 3, 1, 36, "is 3.00 s wide."),
+            ([page("T", 0, 1.02)], 1.02, 1, 36, "is 1.00 s wide."),
             # The page took no time.
-            ([page("T", 1, 1)], 1, 0, 1, "as wide as the run."),
+            ([page("T", 1, 1)], 1, 0, 1, "is 1.00 s wide."),
         ):
             words, ruler, rows = self.chart(pages, seconds, axis=axis)
             self.assertIn(told, words)
@@ -194,8 +194,8 @@ class Chart(unittest.TestCase):
         self.assertTrue(ruler.endswith(" 25.00 s"))
         self.assertEqual(len(rows), 20)
         self.assertIn("A bar for each of the first 20 of 24 pages,", words)
-        self.assertIn("end to end: 48.00 s. The chart is as wide as the run.",
-                      words)
+        self.assertIn("run: 25.00 s. All bars, laid end to end: 48.00 s. "
+                      "The chart is 25.00 s wide.", words)
 
 
 class Program(unittest.TestCase):
@@ -285,7 +285,10 @@ class PracticeSite(unittest.TestCase):
         for own in ({}, {"no_proxy": "example.org"}):
             with mock.patch.dict(os.environ, own, clear=True):
                 before = dict(os.environ)  # Windows knows capitals only.
-                with common.no_proxy_to("127.0.0.1"):
+                with (
+                    contextlib.redirect_stdout(io.StringIO()),
+                    common.practice_site(),
+                ):
                     self.assertEqual(os.environ["no_proxy"], "127.0.0.1")
                     self.assertFalse(common.proxy_is_set())
                 self.assertEqual(dict(os.environ), before)
