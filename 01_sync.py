@@ -12,7 +12,7 @@ What to look for
 Traps
     - Do not print "Downloaded 9 sites" just because there were 9 URLs: some
       pages may have failed. Here, `request_site` makes a *Page*, the record
-      of one download: who did it, when, and how the download ended.
+      of one download: who did it, over which session, when, and how it ended.
       `page.arrived(...)` records a response, `page.failed(...)` an exception.
       The function `common.report` counts the Pages without an error.
     - An exception that means a failed download is recorded in the Page. Any

@@ -27,14 +27,14 @@ Traps
     - `requests` does not promise that threads can share a session. So each
       thread makes its own, and stores it in a `threading.local()`. In such an
       object, a thread sees only the attributes that it has set itself. When
-      the thread ends, its session goes, and the connections close.
+      the thread ends, its session is deleted, and the connections close.
     - If several threads change the same data, they need a `threading.Lock`,
       which only one of them can hold. (The GIL is not enough: Python may
       switch threads in the middle of a change.) Here, only the main thread
       prints and appends to `pages`.
     - A thread cannot be stopped from outside. So after Ctrl-C, the program
-      waits for the pages in flight (requested, not yet arrived). With the
-      practice site, they fail immediately, because the lesson stops it. A
+      waits for the pages in flight (requested, not yet arrived). (Pages of
+      the practice site fail immediately, because the site stops, too.) A
       second Ctrl-C ends the program immediately, with a traceback.
 
 Try
@@ -45,8 +45,8 @@ Try
         One thread is lesson 1 again: 2.7 seconds.
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
-    On a line above `page.arrived(response.status_code, response.content)`,
-    write `sum(range(20_000_000))`
+    Above `page.arrived(response.status_code, response.content)`, add the line
+    `sum(range(20_000_000))`
         Each page now needs some computing, too. The threads wait at the same
         time, but only one at a time can hold the GIL, and compute. So the
         bars grow much longer. Do the same in lesson 3, and compare.
@@ -103,9 +103,8 @@ def request_all_sites(urls, workers):
             common.show(page)
             pages.append(page)
     finally:
-        # A `with` (as in the README) would wait here until the queue is
-        # empty, even after Ctrl-C or an error. `shutdown` drops what is left
-        # of the queue. (Later, Python's exit waits for pages in flight.)
+        # After Ctrl-C or an error, this drops what is left of the queue. (A
+        # `with`, as in the README, would first download all of it.)
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -4,15 +4,17 @@ A process is a running program. Here, each process runs its own Python, with
 its own memory and its own GIL (the lock that lets only one thread run Python
 code at a time). A *pool* has a limited number of *workers*, here processes,
 that take their work from one queue. What goes to a process or comes back is
-*pickled*: turned into bytes, sent, and turned into an object again. A
+*pickled* (turned into bytes), sent, and turned into an object again. A
 *session* keeps its connections open, and reuses them.
 
 What to look for
     The chart looks like the one in lesson 2. Where processes start slowly (on
     Windows, on macOS, and on Linux since Python 3.14), the bars begin later.
     For waiting, processes are no better than threads. For computing, they are
-    better: several cores can run several processes at the same time. (The
-    summary counts four threads, because each process uses one thread.)
+    better: several cores can run several processes at the same time. (In
+    free-threaded Python, without a GIL, threads can do so, too.)
+
+    The summary counts four threads, because each process uses one thread.
 
 Traps
     - A global variable is not shared: each process has its own. The pool
@@ -38,8 +40,8 @@ Try
         than pages. (On Windows, a pool cannot have more than 61.)
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
-    On a line above `page.arrived(response.status_code, response.content)`,
-    write `sum(range(20_000_000))`
+    Above `page.arrived(response.status_code, response.content)`, add the line
+    `sum(range(20_000_000))`
         Each page now needs some computing, too. If several cores are free,
         several processes compute at once, and lesson 3 takes less time than
         lesson 2. With one core, it does not.
@@ -84,20 +86,20 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
-    # No more processes than pages (but at least one), and no more than the
-    # system allows.
+    # No more processes than pages (but one, if there are no pages), and no
+    # more than the system allows.
     workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
     with (
         # At the end of the `with`, the pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # After Ctrl-C or an error, this ends the processes, so that the pool
-        # has nothing to wait for. (It stands below the pool, so ends first.)
+        # This is like a second `with`, inside the first. After Ctrl-C or an
+        # error, it ends the processes: the pool has nothing to wait for.
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Meanwhile, Ctrl-C is ignored here and in
-        # them. Otherwise, each new process could end with its own error.
+        # also starts the processes. Until `start_worker` has run, they would
+        # not ignore Ctrl-C. So while they start, it is ignored here.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

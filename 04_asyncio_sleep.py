@@ -17,9 +17,9 @@ What to look for
 Traps
     - While `time.sleep` runs in a coroutine, the loop and all tasks stand
       still.
-    - If a task raises an exception, its TaskGroup cancels the other tasks,
-      and then raises an ExceptionGroup: one exception that holds the
-      exceptions of the tasks.
+    - If a task raises an exception, its TaskGroup cancels the other tasks.
+      Then, at the end of the `async with`, it raises an ExceptionGroup: one
+      exception that holds the exceptions of the tasks.
     - In an old tutorial, you may see `asyncio.wait(coroutines)`. Since Python
       3.11, that is a TypeError. Use a TaskGroup instead.
     - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
@@ -65,7 +65,7 @@ def process_sync(step):
 
 
 async def calculate_async(name, n, step):
-    """Like calculate_sync, but let other tasks go on during each step."""
+    """Like calculate_sync, but let other tasks run during each step."""
     # The chart shows the task's name.
     record = common.Record(name, task=asyncio.current_task().get_name())
     for i in range(1, n + 1):
@@ -76,7 +76,7 @@ async def calculate_async(name, n, step):
     return record
 
 
-@common.timed  # The caller awaits a pair, too.
+@common.timed  # Awaited, it returns a pair: the records, and the seconds.
 async def process_async(step):
     """Do all of JOBS together, a task for each; return their records."""
     tasks = []

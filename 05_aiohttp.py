@@ -20,8 +20,7 @@ Traps
     - `gather` makes a task for each coroutine, and normally waits for all of
       them. (A TaskGroup, as in lesson 4, could do so, too.) But if one raises
       an exception, `gather` raises it immediately. The other tasks run on,
-      until `asyncio.run` cancels them at the end of the program. (In a
-      notebook, they fail when their session is closed.)
+      until `asyncio.run` cancels them at the end of the program.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -43,6 +42,10 @@ Try
         `await` alone makes nothing concurrent. A coroutine is not yet a task:
         here, each one begins only when the one before has ended. The run
         takes 2.7 seconds.
+    Above `page.arrived(response.status, body)`, add the line
+    `sum(range(20_000_000))`
+        Each page now needs some computing. While one task computes, all
+        others have to wait. So the bars grow much longer.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
         The learner's mistake. Here, the program ends with an AttributeError:
@@ -56,7 +59,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 import common
 
 # Seconds to open a connection (sock_connect), to wait for more of a response
-# (sock_read), and for all that comes before the request (connect).
+# (sock_read), and to look up the host and connect to it, in all (connect).
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
@@ -81,27 +84,24 @@ async def request_site(url, session):
 
 async def show_site(url, session, semaphore):
     """Download *url* when *semaphore* allows it; show and return its Page."""
-    # A semaphore is a counter: it lets a fixed number of tasks (`--limit`)
-    # into this block. The others wait here until a task leaves it.
+    # A semaphore is a counter: it lets at most `--limit` tasks be in this
+    # block at the same time. The others wait here until a task leaves it.
     async with semaphore:
         page = await request_site(url, session)
     common.show(page)
     return page
 
 
-@common.timed  # The caller awaits a pair: the Pages, and the seconds.
+@common.timed  # Awaited, it returns a pair: the Pages, and the seconds.
 async def request_all_sites(urls, limit):
-    """Download *urls*, a list, at most *limit* (but at least 1) at once.
-
-    Return their Pages, in the order of *urls*.
-    """
-    semaphore = asyncio.Semaphore(max(limit, 1))
-    # aiohttp's connector has a limit of its own: by default, 100 connections.
-    # Pages that wait for a connection would count that as download time. So
-    # the connector gets no limit (0): only the semaphore sets one.
+    """Download *urls*, a list; show and return their Pages."""
+    semaphore = asyncio.Semaphore(max(limit, 1))  # 0 counts as 1
+    # The connector opens the connections. By default, it allows 100 at once.
+    # With `--limit 200`, 100 pages would wait inside it, and their bars would
+    # include that waiting. 0 means no limit: only the semaphore sets one.
     connector = TCPConnector(limit=0)
-    # With trust_env, aiohttp looks for a proxy, which takes time for each
-    # page. So trust_env is true only if there is a proxy.
+    # trust_env lets aiohttp use a proxy. It also takes time for each page. So
+    # it is true only if a proxy is set.
     proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]

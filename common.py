@@ -4,7 +4,7 @@ One run of a lesson, step by step:
 
 1. `run` calls the lesson's `main` with the arguments of the command line.
 2. `parse` reads them.
-3. `sites` yields the URLs. If the command line asks for no others, it starts
+3. `sites` yields the URLs. If the command line asks for none, `sites` starts
    a practice site: a small web server, which stops after the run.
 4. The lesson's `request_all_sites` downloads the pages. For each one, it
    makes a record, a `Page`, and prints a line with `show`. The decorator
@@ -35,8 +35,8 @@ from urllib.request import getproxies
 LIVE_URLS = ["https://www.jython.org", "http://olympus.realpython.org/dice",
              "https://realpython.com"] * 3
 
-#: The practice site: for each path, the seconds until it answers, and a body
-#: of so many bytes.
+#: The practice site: for each path, the seconds until it answers, and the
+#: body of the page.
 PAGES = {
     "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),
     "/dice": (0.3, b"4"),
@@ -47,7 +47,7 @@ PAGES = {
 TIMEOUT = 10
 #: The highest number that a command-line option accepts.
 MAX_NUMBER = 10_000
-#: The most processes in a pool: on Windows, no more than 61 work.
+#: The most processes in a pool: Windows allows no more than 61.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
 #: The sessions that this run has shown, from all processes, and the number of
@@ -83,10 +83,10 @@ def timed(function):
 
 # ---- The record of one page ----
 
-#: Each session of this process, and a number that no other one gets. (It is
-#: not the number in the output: another process may use it, too.) A dict would
-#: keep all sessions, with their connections. A WeakKeyDictionary does not: it
-#: forgets a key that nothing else uses.
+#: Each session of this process, and a number that no other session of this
+#: process gets. (The output has its own numbers, S1 and so on, because there
+#: may be several processes.) A dict would keep all sessions, and their
+#: connections. A WeakKeyDictionary forgets a key that nothing else uses.
 session_numbers = weakref.WeakKeyDictionary()
 next_number = itertools.count(1)
 
@@ -131,7 +131,7 @@ class Page(Record):
         try:
             # A session that already has a number keeps it.
             number = session_numbers.setdefault(session, next(next_number))
-        except TypeError:  # *session* cannot be a key: it is a str, say.
+        except TypeError:  # *session* cannot be a weak key: it is a str, say.
             number = None
         self.session = number
         self.status = 0
@@ -200,15 +200,15 @@ def report(urls, results, seconds):
 
 def who_worked(records):
     """Return, as a str, how many processes, threads, ... did the work."""
-    found = {
+    found = {  # A set contains each of its members only once.
         "process": {one.process for one in records},
         "thread": {(one.process, one.thread) for one in records},
         "task": {(one.process, one.task) for one in records if one.task},
         "session": {(one.process, one.session) for one in records
                     if one.session},
     }
-    return ", ".join(plural(len(different), noun)
-                     for noun, different in found.items() if different)
+    return ", ".join(plural(len(members), noun)
+                     for noun, members in found.items() if members)
 
 
 def in_flight(records):
@@ -223,16 +223,18 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    The chart is *axis* seconds wide, or else as wide as all bars laid end to
-    end. If the run is longer than that, or if there are more than MAX_BARS
-    records, the chart is as wide as the run.
+    Normally, the chart is as wide as all bars, laid end to end. Lesson 4 sets
+    another width, *axis*, in seconds: that of its first chart. If the run is
+    longer than that, or if there are more than MAX_BARS records, the chart is
+    as wide as the run.
     """
     total = sum(record.end - record.start for record in records)
-    axis = axis or total
+    if not axis:
+        axis = total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    if len(records) > MAX_BARS or seconds > axis * 1.02:  # 2 % do not matter
+    if len(records) > MAX_BARS or seconds > axis * 1.02:  # 2 % does not matter
         axis = seconds
     print(f"\nA bar for {shown}, from its start to its end.")
     print(f"The run: {seconds:.2f} s. "
@@ -281,7 +283,8 @@ def run(main):
     """Run *main* with the command line; exit with the status it returns.
 
     Ctrl-C ends the program with one line, and status 130. If its output is
-    closed early (by `| head` on Linux or macOS), it ends quietly, with 1.
+    closed early (by `| head` on Linux or macOS), it ends quietly, and the
+    status is 1.
     """
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
@@ -296,7 +299,8 @@ def run(main):
             status = 130
             print("\nInterrupted.")
         finally:
-            print(end="", flush=True)  # what `--help` has not yet printed
+            # `--help` may have left some output for Python's exit.
+            print(end="", flush=True)
     sys.exit(status)
 
 
@@ -304,8 +308,8 @@ def run(main):
 def quiet_if_nobody_reads():
     """End this `with` block quietly if nobody reads the output any more.
 
-    In that case, `print` raises a BrokenPipeError. (A TaskGroup puts it into
-    an ExceptionGroup.)
+    In that case, `print` raises a BrokenPipeError, which comes out of the
+    `yield` below. (A TaskGroup puts it into an ExceptionGroup.)
     """
     try:
         yield
@@ -315,7 +319,7 @@ def quiet_if_nobody_reads():
             _, others = error.split(BrokenPipeError)
             if others:
                 raise
-        # If the output stays open, Python tries to print the rest at exit.
+        # If the output stayed open, Python would print the rest at exit.
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.close()
 
@@ -325,11 +329,11 @@ def parse(doc, arguments, **own):
 
     *doc* is the lesson's docstring; `--help` shows its first line. *own* is
     the lesson's own option with its default: `workers=4`, say. The result has
-    the attributes `urls`, `live`, `repeat` and *own*. If *arguments* are
-    wrong, the program ends with status 2.
+    the attributes `urls`, `live` and `repeat`, and one for *own*. If
+    *arguments* are wrong, the program ends with status 2.
     """
     # `python -OO` removes all docstrings: then *doc* is None.
-    parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
     source = parser.add_mutually_exclusive_group()
     source.add_argument("urls", nargs="*", default=[], metavar="URL",
                         help="your own pages (default: a practice site)")
@@ -349,14 +353,14 @@ def parse(doc, arguments, **own):
     for name in ("repeat", *own):
         number = getattr(options, name)
         if not 1 <= number <= MAX_NUMBER:
-            parser.error(f"argument --{name}: must be 1 or more, "
-                         f"and at most {MAX_NUMBER}, not {number}")
+            parser.error(f"argument --{name}: must be 1 or more "
+                         f"(at most {MAX_NUMBER}), not {number}")
     return options
 
 
 def parse_step(doc, arguments):
     """Like `parse`, for lesson 4: return the seconds of its `--step`."""
-    parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
     parser.add_argument("--step", type=float, default=1, metavar="SECONDS",
                         help="the length of one step (default: 1)")
     step = parser.parse_args(arguments).step
@@ -383,7 +387,7 @@ def sites(options):
 
 
 def proxy_is_set():
-    """Return whether a proxy is set, in the environment or in the system.
+    """Return whether the environment or the system settings name a proxy.
 
     With trust_env, aiohttp uses the proxy. But then, for each page, it also
     looks for a .netrc file, in another thread. So lesson 5 sets trust_env
@@ -406,18 +410,18 @@ def ctrl_c_ignored():
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    old_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGINT, old_handler)
 
 
 @contextlib.contextmanager
 def no_process_left():
     """If an exception ends this `with` block, end its processes, too.
 
-    Processes that the program had started before the block are left alone.
+    Processes that were started before the block are left alone.
     """
     before = set(multiprocessing.active_children())
     try:
@@ -483,11 +487,11 @@ def practice_site():
     """
     site = subprocess.Popen(
         [sys.executable, __file__, "--for-a-lesson"],
-        # The site prints its URLs to a pipe. Its input is another pipe, which
-        # closes when the lesson ends, even if killed. Then `serve` returns.
+        # The site prints its URLs to a pipe. Then it reads from another pipe
+        # until the lesson ends: see `serve`.
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # These two keep Ctrl-C from the site, which the lesson stops. (The
+        # These two keep Ctrl-C from the site: the lesson itself stops it. (The
         # second is for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
@@ -521,7 +525,7 @@ def serve(for_a_lesson):
         print("Press Ctrl-C to stop the site.", flush=True)
         if for_a_lesson:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            sys.stdin.read()  # This returns when the lesson closes the pipe.
+            sys.stdin.read()  # returns when the lesson ends, even if killed
         else:
             server.serve_forever()
 

@@ -107,11 +107,15 @@ class Suggestions(Edits):
             self.check(told, lesson, (old, new.replace(SUM, "sum(range(20))")))
 
     def test_computing(self):
-        """The same edit in 02 and 03: computing after each page."""
-        line = "page.arrived(response.status_code, response.content)"
-        for lesson in ("02_threads", "03_processes"):
+        """The same edit in 02, 03 and 05: computing after each page."""
+        requests = "page.arrived(response.status_code, response.content)"
+        aiohttp = "page.arrived(response.status, body)"
+        for lesson, line in (("02_threads", requests),
+                             ("03_processes", requests),
+                             ("05_aiohttp", aiohttp)):
             text = import_module(lesson).__doc__
-            self.assertIn(f"above `{line}`,\n    write `{SUM}`", text)
+            told = f"Above `{line}`, add the line\n    `{SUM}`"
+            self.assertIn(told, text)
             self.check("Downloaded 9 sites", lesson,
                        (line, f"sum(range(20))\n        {line}"))
 

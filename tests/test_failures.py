@@ -7,6 +7,7 @@ import unittest
 from importlib import import_module
 from unittest import mock
 
+import common
 from tests.answers import FAULTS, ODD
 from tests.server import Server
 from tests.support import (
@@ -119,9 +120,9 @@ class OwnMistakes(unittest.TestCase):
         for lesson in ("02_threads", "03_processes"):
             with self.assertRaises(ValueError):
                 import_module(lesson).request_all_sites(["http://a/"], 0)
-        with Server() as server:
-            coroutine = import_module("05_aiohttp").request_all_sites(
-                server.urls, 0)
+        lesson = import_module("05_aiohttp")
+        with Server() as server, mock.patch.object(common, "show"):
+            coroutine = lesson.request_all_sites(server.urls, 0)
             pages, _ = asyncio.run(coroutine)
             self.assertEqual((len(pages), server.most), (9, 1))
 
