@@ -86,8 +86,8 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
-    # No more processes than pages (but one, if there are no pages), and no
-    # more than the system allows.
+    # No more processes than pages (but one, if there are no pages). On
+    # Windows, a pool cannot have more than 61.
     workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
     with (
         # At the end of the `with`, the pool waits until its queue is empty.

@@ -20,7 +20,8 @@ Traps
     - `gather` makes a task for each coroutine, and normally waits for all of
       them. (A TaskGroup, as in lesson 4, could do so, too.) But if one raises
       an exception, `gather` raises it immediately. The other tasks run on,
-      until `asyncio.run` cancels them at the end of the program.
+      until `asyncio.run` cancels them at the end of the program. In a
+      notebook, they soon fail: the `async with` has closed their session.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003

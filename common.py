@@ -88,7 +88,7 @@ def timed(function):
 #: may be several processes.) A dict would keep all sessions, and their
 #: connections. A WeakKeyDictionary forgets a key that nothing else uses.
 session_numbers = weakref.WeakKeyDictionary()
-next_number = itertools.count(1)
+numbers = itertools.count(1)
 
 
 class Record:
@@ -114,9 +114,10 @@ class Record:
     def __repr__(self):
         return f"{type(self).__name__}({vars(self)})"
 
-    def ended(self):
-        """Record that the work has ended."""
+    def ended(self, error=""):
+        """Record that the work has ended, and the *error* that ended it."""
         self.end = time.perf_counter()
+        self.error = error
 
 
 class Page(Record):
@@ -128,28 +129,24 @@ class Page(Record):
 
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
-        try:
+        # A str, say, cannot be a weak key: that would be a TypeError.
+        with contextlib.suppress(TypeError):
             # A session that already has a number keeps it.
-            number = session_numbers.setdefault(session, next(next_number))
-        except TypeError:  # *session* cannot be a weak key: it is a str, say.
-            number = None
-        self.session = number
+            self.session = session_numbers.setdefault(session, next(numbers))
         self.status = 0
         self.size = 0
         self.error = "did not finish"
 
     def arrived(self, status, body):
         """Record a response: its *status*, an int, and its *body*, bytes."""
-        self.ended()
+        success = 200 <= status <= 299  # See RFC 9110, section 15.
+        self.ended("" if success else f"status {status} is not a success")
         self.status = status
         self.size = len(body)
-        success = 200 <= status <= 299  # See RFC 9110, section 15.
-        self.error = "" if success else f"status {status} is not a success"
 
     def failed(self, error):
         """Record *error*, the exception that came instead of a response."""
-        self.ended()
-        self.error = printable(f"{type(error).__name__}: {error}")[:300]
+        self.ended(printable(f"{type(error).__name__}: {error}")[:300])
 
 
 # ---- What a run prints ----
@@ -200,15 +197,14 @@ def report(urls, results, seconds):
 
 def who_worked(records):
     """Return, as a str, how many processes, threads, ... did the work."""
-    found = {  # A set contains each of its members only once.
-        "process": {one.process for one in records},
-        "thread": {(one.process, one.thread) for one in records},
-        "task": {(one.process, one.task) for one in records if one.task},
-        "session": {(one.process, one.session) for one in records
-                    if one.session},
-    }
-    return ", ".join(plural(len(members), noun)
-                     for noun, members in found.items() if members)
+    counts = []
+    for noun in ("process", "thread", "task", "session"):
+        # A set holds each pair only once. (Two processes may use one name.)
+        found = {(record.process, getattr(record, noun))
+                 for record in records if getattr(record, noun)}
+        if found:
+            counts.append(plural(len(found), noun))
+    return ", ".join(counts)
 
 
 def in_flight(records):
@@ -223,18 +219,15 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    Normally, the chart is as wide as all bars, laid end to end. Lesson 4 sets
-    another width, *axis*, in seconds: that of its first chart. If the run is
-    longer than that, or if there are more than MAX_BARS records, the chart is
-    as wide as the run.
+    The chart is *axis* seconds wide. By default, it is as wide as all bars,
+    laid end to end. If the run is longer, or if there are more than MAX_BARS
+    records, the chart is as wide as the run.
     """
     total = sum(record.end - record.start for record in records)
-    if not axis:
-        axis = total
+    axis = max(axis or total, seconds)
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    if len(records) > MAX_BARS or seconds > axis * 1.02:  # 2 % does not matter
         axis = seconds
     print(f"\nA bar for {shown}, from its start to its end.")
     print(f"The run: {seconds:.2f} s. "

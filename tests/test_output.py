@@ -163,13 +163,11 @@ class Chart(unittest.TestCase):
         for pages, seconds, axis, width, told in (
             ([page("T", 0, 1)] * 4, 1, 0, 9,
              "end to end: 4.00 s. The chart is 4.00 s wide."),
-            # The first page began late, and hardly late.
+            # The page began late.
             ([page("T", 1, 5)], 5, 0, 29, "is 5.00 s wide."),
-            ([page("T", 0.014, 1)], 1, 0, 36, "is 0.99 s wide."),
-            # The chart before was longer, shorter, and hardly shorter.
+            # The chart before was longer, and shorter.
             ([page("T", 0, 3)], 3, 6, 18, "is 6.00 s wide."),
             ([page("T", 0, 3)], 3, 1, 36, "is 3.00 s wide."),
-            ([page("T", 0, 1.02)], 1.02, 1, 36, "is 1.00 s wide."),
             # The page took no time.
             ([page("T", 1, 1)], 1, 0, 1, "is 1.00 s wide."),
         ):
