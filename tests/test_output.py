@@ -113,11 +113,14 @@ class Report(unittest.TestCase):
             one, two = Session(), Session()
             for session in (one, two, one):
                 common.show(page("P", 0, 1, session=session))
+            elsewhere = page("P", 0, 1, session=one)
+            elsewhere.process += 1
+            common.show(elsewhere)
 
         for _ in range(2):
             _, output = result_and_output(run)
             numbers = re.findall(r"^P +(S\d) +0 ", output, re.M)
-            self.assertEqual(numbers, ["S1", "S2", "S1"])
+            self.assertEqual(numbers, ["S1", "S2", "S1", "S3"])
         _, line = result_and_output(common.show, page("P", 0, 1, "Oops"))
         self.assertRegex(line, r"^P +S\d +FAILED  http://a/  Oops\n$")
 
