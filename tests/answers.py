@@ -67,7 +67,7 @@ FAULTS = {
     "/reset": (reset, "reset|aborted|disconnected"),
     "/closed": (b"", "disconnected|without response"),
     "/not-http": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "status ?line"),
-    "/404": (answer("404 Not Found", NOTHING), "404.*not found"),
+    "/404": (answer("404 Not Found" + 1000 * "!", NOTHING), "404.*not found"),
     "/500": (answer("500 Oops", NOTHING), "500.*oops"),
     "/304": (answer("304 Not Modified"), "status 304"),
     "/999": (answer("999 Odd", NOTHING), "999[ ,]|status 999"),

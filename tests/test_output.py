@@ -7,13 +7,11 @@ import http.client
 import io
 import itertools
 import os
-import pickle
 import re
 import socket
 import sys
 import time
 import unittest
-import weakref
 from unittest import mock
 
 import common
@@ -62,24 +60,8 @@ class Report(unittest.TestCase):
         urls = urls or ["http://a/"] * len(results)
         return result_and_output(common.report, urls, results, 2.0)
 
-    def test_counts(self):
-        good = page("P", 0, 1)
-        bad = page("P", 0, 1, "Oops")
-        for pages, expected, told in (
-            ([good] * 9, 0, "Downloaded 9 sites in 2.00 seconds\n"),
-            ([good], 0, "Downloaded 1 site in 2.00 seconds\n"),
-            ([good, bad], 1, "Downloaded 1 of 2 sites in 2.00 seconds\n"),
-            ([bad], 1, "Downloaded 0 of 1 site in 2.00 seconds\n"),
-        ):
-            status, output = self.report(*pages)
-            self.assertEqual(status, expected)
-            self.assertIn(told, output)
-
     def test_lost_results(self):
-        """A missing result, or one that is not a Page, is not a download."""
-        _, output = self.report(KeyError("x"), urls=["u"] * 3)
-        self.assertIn("Downloaded 0 of 3 sites", output)
-        self.assertIn("instead of a Page: KeyError('x')", output)
+        """One page cannot stand for two; one that did not end is no page."""
         once = page("P", 0, 1)
         _, output = self.report(once, once, urls=["http://a/", "u"])
         self.assertIn("Downloaded 1 of 2 sites", output)
@@ -123,24 +105,6 @@ class Report(unittest.TestCase):
             self.assertEqual(numbers, ["S1", "S2", "S1", "S3"])
         _, line = result_and_output(common.show, page("P", 0, 1, "Oops"))
         self.assertRegex(line, r"^P +S\d +FAILED  http://a/  Oops\n$")
-
-    def test_page(self):
-        """A Page keeps no session alive, and can be sent to a process."""
-        session = Session()
-        made = common.Page("http://a/", session)
-        self.assertRegex(repr(made), r"^Page\(.*'name': 'http://a/'.*\)$")
-        gone = weakref.ref(session)
-        del session
-        self.assertIsNone(gone())
-        made.arrived(200, b"four")
-        self.assertEqual(vars(pickle.loads(pickle.dumps(made))), vars(made))
-        for status in (101, 199, 300, 304, 999):
-            made.arrived(status, b"")
-            self.assertIn(str(status), made.error)
-        made.failed(ConnectionError("two\nlines"))
-        self.assertEqual(made.error, "ConnectionError: two lines")
-        made.failed(ConnectionError("endless " * 1000))
-        self.assertEqual(len(made.error), 300)
 
 
 class Chart(unittest.TestCase):
