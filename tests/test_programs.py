@@ -8,11 +8,11 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 import unittest
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import common
 from tests.server import Server
@@ -234,20 +234,16 @@ class Guards(unittest.TestCase):
         self.assertEqual(handler, signal.SIG_IGN)
 
     def test_the_users_own_processes_live_on(self):
-        context = multiprocessing.get_context("spawn")
-        until = context.Event()
-        own = context.Process(target=until.wait, daemon=True)
-        of_the_lesson = context.Process(target=time.sleep, args=(60,))
-        own.start()
-        self.addCleanup(until.set)
-        with self.assertRaises(KeyboardInterrupt), common.no_process_left():
-            of_the_lesson.start()
+        own, of_the_lesson = mock.Mock(), mock.Mock()
+        with (
+            mock.patch("multiprocessing.active_children",
+                       side_effect=[[own], [own, of_the_lesson]]),
+            self.assertRaises(KeyboardInterrupt),
+            common.no_process_left(),
+        ):
             raise KeyboardInterrupt
-        of_the_lesson.join()
-        self.assertNotEqual(of_the_lesson.exitcode, 0)  # It was ended.
-        until.set()
-        own.join()
-        self.assertEqual(own.exitcode, 0)  # It ended by itself.
+        own.terminate.assert_not_called()
+        of_the_lesson.terminate.assert_called_once()
 
 
 class Places(unittest.TestCase):
@@ -280,6 +276,18 @@ class Places(unittest.TestCase):
                 program = start(lesson, "--help", flags=["-OO"])
                 status, _, errors = finish(program)
                 self.assertEqual((status, errors), (0, ""))
+
+    def test_what_a_console_cannot_show(self):
+        for encoding, block, shown in (
+            ("utf-8", "\u2588", "\ud55c"), ("ascii", "#", r"\ud55c"),
+        ):
+            with self.subTest(encoding):
+                env = ENVIRONMENT | {"PYTHONIOENCODING": encoding}
+                url = "http://127.0.0.1:1/"
+                program = start("01_sync", url + "\ud55c", env=env)
+                output = finish(program)[1]
+                self.assertIn(f"FAILED  {url}{shown} ", output)
+                self.assertRegex(output, f"FAILED +{block}+\n")
 
     def test_blocked_loop(self):
         """asyncio's debug mode names the task that blocks the loop."""
@@ -343,6 +351,10 @@ class DefaultRuns(unittest.TestCase):
 
     def test_asyncio_sleep(self):
         output = self.ended[SLEEPING][1]
+        self.assertIn("\nOne -> 1 of 3 is calculating...\n", output)
+        done = re.findall(r"^(\w+) - . works are done!", output, re.M)
+        names = ["One", "Two", "Three"]
+        self.assertEqual(done, names + names[::-1])
         in_turn, together = re.findall(r"total seconds: (\d+\.\d+)", output)
         self.assertGreaterEqual(float(in_turn), 0.59)  # A clock may be coarse.
         self.assertGreaterEqual(float(together), 0.29)
