@@ -18,7 +18,7 @@ import common
 from tests.server import Server
 from tests.support import (
     DOWNLOADING, ENVIRONMENT, OPTION, README, SLEEPING, edited_copy, finish,
-    posix_only, read_until, start,
+    finish_well, posix_only, read_until, start,
 )
 
 #: The start methods. (On macOS, a fork may crash in a library of the system.)
@@ -75,24 +75,22 @@ class CtrlC(unittest.TestCase):
 
     def test_while_nobody_answers(self):
         """Not in lesson 2: its threads would wait for ten seconds."""
-        for lesson, at_once, methods in (
-            ("01_sync", 1, ["spawn"]), ("05_aiohttp", 6, ["spawn"]),
-            ("03_processes", 4, METHODS),
-        ):
-            for method in methods:
-                with (
-                    self.subTest(lesson, method=method),
-                    Server() as server,
-                    starting_by(method) as env,
-                ):
-                    server.delays = {"/jython": 60, "/realpython": 60}
-                    jython, dice, realpython = server.urls[:3]
-                    urls = [dice, jython, realpython] * 3
-                    program = start(lesson, *urls, env=env)
-                    read_until(program, " 200 ")
-                    server.wait_until(
-                        lambda n=at_once, s=server: s.in_flight == n)
-                    self.press_and_check(program)
+        cases = [("01_sync", 1, "spawn"), ("05_aiohttp", 6, "spawn")]
+        cases += [("03_processes", 4, method) for method in METHODS]
+        for lesson, at_once, method in cases:
+            with (
+                self.subTest(lesson, method=method),
+                Server() as server,
+                starting_by(method) as env,
+            ):
+                server.delays = {"/jython": 60, "/realpython": 60}
+                jython, dice, realpython = server.urls[:3]
+                urls = [dice, jython, realpython] * 3
+                program = start(lesson, *urls, env=env)
+                read_until(program, " 200 ")
+                server.wait_until(
+                    lambda n=at_once, s=server: s.in_flight == n)
+                self.press_and_check(program)
 
     def test_in_the_middle(self):
         for program in [start_long(lesson) for lesson in DOWNLOADING]:
@@ -145,7 +143,7 @@ class CtrlC(unittest.TestCase):
         for told in ("/jython\n", "/dice\n", "/realpython\n", "Ctrl-C"):
             self.assertIn(told, program.stdout.readline())
         os.killpg(program.pid, signal.SIGINT)
-        self.assertEqual(finish(program), (0, "", ""))
+        self.assertEqual(finish_well(program), "")
 
 
 class CutShort(unittest.TestCase):
@@ -256,26 +254,20 @@ class Places(unittest.TestCase):
                 Server(gate=4) as server,
                 starting_by(method) as env,
             ):
-                program = start("03_processes", *server.urls, env=env,
-                                flags=STRICT)
-                status, output, errors = finish(program)
-                self.assertEqual((status, errors), (0, ""))
+                output = finish_well(start("03_processes", *server.urls,
+                                           env=env, flags=STRICT))
                 self.assertIn("4 processes, 4 threads, 4 sessions", output)
                 self.assertIn(f"{method}process-", output.lower())
 
     def test_standard_library_only(self):
         """Lesson 4 runs where no package is installed."""
-        program = start(SLEEPING, "--step", "0", flags=["-S"])
-        status, _, errors = finish(program)
-        self.assertEqual((status, errors), (0, ""))
+        finish_well(start(SLEEPING, "--step", "0", flags=["-S"]))
 
     def test_without_docstrings(self):
         """`python -OO` removes all docstrings."""
         for lesson in [*DOWNLOADING, SLEEPING]:
             with self.subTest(lesson):
-                program = start(lesson, "--help", flags=["-OO"])
-                status, _, errors = finish(program)
-                self.assertEqual((status, errors), (0, ""))
+                finish_well(start(lesson, "--help", flags=["-OO"]))
 
     def test_what_a_console_cannot_show(self):
         for encoding, block, shown in (
