@@ -6,7 +6,8 @@ request. A lesson with fewer pages in flight would never get an answer. The
 server's highest count shows that it had no more.
 """
 
-import os
+import asyncio
+import re
 import threading
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from unittest import mock
 
 import common
 from tests.server import Server
-from tests.support import DOWNLOADING, ENVIRONMENT, OPTION, run
+from tests.support import DOWNLOADING, OPTION, run
 
 #: The number of pages in flight, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
@@ -59,27 +60,28 @@ class SeenByTheServer(unittest.TestCase):
                 self.assertEqual(server.seen, paths)
 
     def test_no_more_processes_than_pages(self):
+        """Nor more than the system allows."""
         lesson = import_module("03_processes")
-        executor = mock.Mock(wraps=lesson.ProcessPoolExecutor)
-        with (
-            Server(gate=3) as server,
-            mock.patch.object(lesson, "ProcessPoolExecutor", executor),
-        ):
-            status, _ = run("03_processes", *server.urls[:3], "--workers", 50)
-            self.assertEqual((status, executor.call_args.args), (0, (3,)))
-            with mock.patch.object(common, "MAX_PROCESSES", 2):
-                run("03_processes", *server.urls, "--workers", 50)
-            self.assertEqual(executor.call_args.args, (2,))
+        for pages, allowed, processes in ((3, 61, 3), (9, 2, 2), (0, 61, 1)):
+            with (
+                mock.patch.object(lesson, "ProcessPoolExecutor") as executor,
+                mock.patch.object(common, "MAX_PROCESSES", allowed),
+                mock.patch.object(lesson, "as_completed", return_value=[]),
+            ):
+                lesson.request_all_sites(["http://a/"] * pages, 50)
+            self.assertEqual(executor.call_args.args, (processes,))
 
 
 class InOneProcess(unittest.TestCase):
     """As in a notebook, where the kernel keeps running after a lesson."""
 
-    def test_sockets_are_closed(self):
+    def test_several_runs(self):
+        """In each, S1 is first; in the end, all sockets are closed."""
         for lesson in DOWNLOADING:
             with self.subTest(lesson), Server() as server:
                 for _ in range(2):
-                    run(lesson, *server.urls)
+                    _, output = run(lesson, *server.urls)
+                    self.assertEqual(re.search(r" S(\d+) ", output)[1], "1")
                 # When a thread of a pool ends, its session's socket closes.
                 server.wait_until(lambda: server.open == 0)
 
@@ -94,15 +96,22 @@ class InOneProcess(unittest.TestCase):
 
             with (
                 mock.patch.object(lesson, "as_completed", interrupted),
-                mock.patch.dict(os.environ, ENVIRONMENT, clear=True),
                 self.assertRaises(KeyboardInterrupt),
             ):
-                lesson.request_all_sites(server.urls, 4)
+                run("02_threads", *server.urls)
             server.open_gate()
             for thread in threading.enumerate():
                 if thread.name.startswith("Thread_"):
                     thread.join()
             self.assertEqual(len(server.seen), 4)
+
+    def test_a_limit_of_none(self):
+        """Lesson 5 downloads one page at a time: it does not wait forever."""
+        lesson = import_module("05_aiohttp")
+        with Server() as server, mock.patch("common.show"):
+            coroutine = lesson.request_all_sites(server.urls, 0)
+            asyncio.run(asyncio.wait_for(coroutine, 30))
+            self.assertEqual((len(server.seen), server.connections), (9, 1))
 
     def test_outside_the_main_thread(self):
         """Only the main thread can set how Ctrl-C is handled."""

@@ -54,6 +54,8 @@ EDITS = [
 
 
 class Edits(unittest.TestCase):
+    """Those under *Try*, in the text of each lesson, and a few more."""
+
     def check(self, told, lesson, *changes, gate=1):
         """Check what an edited lesson prints, warns of or raises."""
         with (
@@ -73,9 +75,6 @@ class Edits(unittest.TestCase):
             output += "".join(str(warning.message) for warning in warned)
             self.assertRegex(output, f"(?s){told}")
 
-
-class Suggestions(Edits):
-    """Under *Try*, in the text at the top of each lesson."""
 
     def test_all_are_tested(self):
         commands = []
@@ -119,8 +118,6 @@ class Suggestions(Edits):
             self.check("Downloaded 9 sites", lesson,
                        (line, f"sum(range(20))\n        {line}"))
 
-
-class OwnEdits(Edits):
     def test_the_notebooks_swapped_arguments(self):
         """Nine exceptions come back as results: they are not downloads."""
         self.check("Downloaded 0 of 9 sites.*instead of a Page: Attribute",

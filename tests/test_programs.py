@@ -257,6 +257,8 @@ class Places(unittest.TestCase):
                 output = finish_well(start("03_processes", *server.urls,
                                            env=env, flags=STRICT))
                 self.assertIn("4 processes, 4 threads, 4 sessions", output)
+                shown = set(re.findall(r" (S\d+) ", output))
+                self.assertEqual(shown, {"S1", "S2", "S3", "S4"})
                 self.assertIn(f"{method}process-", output.lower())
 
     def test_standard_library_only(self):
