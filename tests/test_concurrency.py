@@ -15,7 +15,7 @@ from importlib import import_module
 from unittest import mock
 
 import common
-from tests.server import Server
+from tests.server import PAGES, Server
 from tests.support import DOWNLOADING, OPTION, run
 
 #: The number of pages in flight, by lesson.
@@ -32,6 +32,8 @@ class SeenByTheServer(unittest.TestCase):
             self.assertEqual((len(server.seen), server.most), (9, gate))
             # A page in flight has a connection, which its session keeps.
             self.assertEqual(server.connections, gate)
+            if gate == 1:  # Pages are requested in the order given.
+                self.assertEqual(server.seen, list(PAGES) * 3)
             self.assertIn(f"(requested, not yet arrived): {gate}\n", output)
 
     def test_default(self):
@@ -49,15 +51,6 @@ class SeenByTheServer(unittest.TestCase):
             arguments = ["--repeat", 14, "--limit", 120]
             status, _ = run("05_aiohttp", *server.urls, *arguments)
             self.assertEqual((status, server.most), (0, 120))
-
-    def test_order(self):
-        """Pages are requested in the order given."""
-        for lesson in ("01_sync", "02_threads", "05_aiohttp"):
-            with self.subTest(lesson), Server() as server:
-                paths = [f"/dice?{number}" for number in range(30)]
-                own = [OPTION[lesson], 1] if lesson in OPTION else []
-                run(lesson, *(server.address + path for path in paths), *own)
-                self.assertEqual(server.seen, paths)
 
     def test_no_more_processes_than_pages(self):
         """Nor more than the system allows."""
