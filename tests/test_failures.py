@@ -1,10 +1,8 @@
 """Every way to fail, and the odd ways to succeed, in each lesson."""
 
-import asyncio
 import re
 import socket
 import unittest
-from importlib import import_module
 from unittest import mock
 
 import common
@@ -96,15 +94,6 @@ class OwnMistakes(unittest.TestCase):
                     self.assertRaisesRegex(error, "our own"),
                 ):
                     run(edited(lesson), *server.urls)
-
-    def test_no_urls(self):
-        """`request_all_sites` may be called directly, with an empty list."""
-        for lesson, *own in (["01_sync"], ["02_threads", 4],
-                             ["03_processes", 4], ["05_aiohttp", 4]):
-            result = import_module(lesson).request_all_sites([], *own)
-            if lesson == "05_aiohttp":
-                result = asyncio.run(result)
-            self.assertEqual(result[0], [])
 
 
 class CommandLine(unittest.TestCase):
