@@ -66,18 +66,23 @@ def start(lesson, *arguments, flags=(), env=ENVIRONMENT):
         stderr=subprocess.PIPE, encoding="utf-8", env=env,
         start_new_session=True,
     )
-    timer = threading.Timer(60, kill, [program])
+    timer = threading.Timer(60, kill_if_running, [program])
     timer.daemon = True
     timer.start()
     return program
 
 
-def kill(program):
-    """Kill *program*, if it still runs, with all its processes."""
+def kill_if_running(program):
+    """Kill *program* with all its processes, unless it has ended."""
     if program.poll() is None:
-        if os.name == "posix":
-            os.killpg(program.pid, signal.SIGKILL)
-        program.kill()
+        kill(program)
+
+
+def kill(program):
+    """Kill *program*, and what is left of its group of processes."""
+    if os.name == "posix":
+        os.killpg(program.pid, signal.SIGKILL)
+    program.kill()
 
 
 def read_until(program, text):
