@@ -75,7 +75,6 @@ class Edits(unittest.TestCase):
             output += "".join(str(warning.message) for warning in warned)
             self.assertRegex(output, f"(?s){told}")
 
-
     def test_all_are_tested(self):
         commands = []
         edits = []

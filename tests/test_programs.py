@@ -278,10 +278,11 @@ class Places(unittest.TestCase):
             with self.subTest(encoding):
                 env = ENVIRONMENT | {"PYTHONIOENCODING": encoding}
                 url = "http://127.0.0.1:1/"
-                program = start("01_sync", url + "\ud55c", env=env)
+                program = start("01_sync", f"{url}\ud55c\x1b[1m", env=env)
                 output = finish(program)[1]
-                self.assertIn(f"FAILED  {url}{shown} ", output)
+                self.assertIn(f"FAILED  {url}{shown} [1m ", output)
                 self.assertRegex(output, f"FAILED +{block}+\n")
+                self.assertTrue(output.replace("\n", " ").isprintable())
 
     def test_blocked_loop(self):
         """asyncio's debug mode names the task that blocks the loop."""
@@ -335,13 +336,17 @@ class DefaultRuns(unittest.TestCase):
     def test_pages(self):
         """Each has its size, and the practice site says how long it waits."""
         pages = ["10782 /jython", "1 /dice", "56718 /realpython"] * 3
+        waits = "\n/jython 0.2 s, /dice 0.3 s, /realpython 0.4 s\n"
         for lesson in DOWNLOADING:
             with self.subTest(lesson):
                 output = self.ended[lesson][1]
                 rows = re.findall(r" (\d+) +200  http://[\d.:]+(/\w+)", output)
                 rows = [" ".join(row) for row in rows]
                 self.assertEqual(sorted(rows), sorted(pages))
-                self.assertIn("/jython 0.2 s, /dice 0.3 s, /realp", output)
+                self.assertIn(waits, output)
+                for name, seconds in (("jython", 0.2), ("realpython", 0.4)):
+                    bars = re.findall(rf" {name} +(\d\.\d\d) ", output)
+                    self.assertGreaterEqual(float(min(bars)), seconds)
 
     def test_asyncio_sleep(self):
         output = self.ended[SLEEPING][1]
