@@ -35,15 +35,25 @@ ENVIRONMENT = {"PYTHONIOENCODING": "utf-8"} | {
 posix_only = unittest.skipUnless(os.name == "posix", "not on Windows")
 
 
-def run(lesson, *arguments, env=ENVIRONMENT):
-    """Run `main` of *lesson*, a name or a module; return status and output."""
-    module = import_module(lesson) if isinstance(lesson, str) else lesson
-    # This process has threads, so it should not be forked.
+@contextlib.contextmanager
+def processes_not_forked():
+    """Start processes by forkserver or spawn: this process has threads."""
+    before = multiprocessing.get_start_method(allow_none=True)
     method = "forkserver" if os.name == "posix" else "spawn"
     multiprocessing.set_start_method(method, force=True)
     multiprocessing.set_forkserver_preload(["03_processes"])
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
+def run(lesson, *arguments, env=ENVIRONMENT):
+    """Run `main` of *lesson*, a name or a module; return status and output."""
+    module = import_module(lesson) if isinstance(lesson, str) else lesson
     output = io.StringIO()
     with (
+        processes_not_forked(),
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(output),
         mock.patch.dict(os.environ, env, clear=True),

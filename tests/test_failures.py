@@ -5,7 +5,6 @@ import socket
 import unittest
 from unittest import mock
 
-import common
 from tests.answers import FAULTS, ODD
 from tests.server import Server
 from tests.support import (

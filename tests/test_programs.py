@@ -8,11 +8,11 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 import unittest
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from unittest import mock
 
 import common
 from tests.server import Server
@@ -232,16 +232,20 @@ class Guards(unittest.TestCase):
         self.assertEqual(handler, signal.SIG_IGN)
 
     def test_the_users_own_processes_live_on(self):
-        own, of_the_lesson = mock.Mock(), mock.Mock()
-        with (
-            mock.patch("multiprocessing.active_children",
-                       side_effect=[[own], [own, of_the_lesson]]),
-            self.assertRaises(KeyboardInterrupt),
-            common.no_process_left(),
-        ):
+        context = multiprocessing.get_context("spawn")
+        until = context.Event()
+        own = context.Process(target=until.wait, daemon=True)
+        of_the_lesson = context.Process(target=time.sleep, args=(60,))
+        own.start()
+        self.addCleanup(until.set)
+        with self.assertRaises(KeyboardInterrupt), common.no_process_left():
+            of_the_lesson.start()
             raise KeyboardInterrupt
-        own.terminate.assert_not_called()
-        of_the_lesson.terminate.assert_called_once()
+        of_the_lesson.join()
+        self.assertNotEqual(of_the_lesson.exitcode, 0)  # It was ended.
+        until.set()
+        own.join()
+        self.assertEqual(own.exitcode, 0)  # It ended by itself.
 
 
 class Places(unittest.TestCase):
