@@ -91,7 +91,8 @@ def kill_if_running(program):
 def kill(program):
     """Kill *program*, and what is left of its group of processes."""
     if os.name == "posix":
-        os.killpg(program.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # All have ended.
+            os.killpg(program.pid, signal.SIGKILL)
     program.kill()
 
 
