@@ -41,9 +41,9 @@ def request_site(url, session):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (`requests` raises OSErrors,
-    # and for some bad URLs a ValueError.) Any other error is a bug, and is
-    # not caught.
+    # These errors mean that the download failed. (All errors of `requests`
+    # are OSErrors. Some bad URLs raise a ValueError.) Any other error is a
+    # bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:

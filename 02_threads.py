@@ -7,8 +7,8 @@ them.
 
 Only one thread at a time can run Python code: the one that holds the GIL, a
 global lock. But a thread that waits for the network releases the GIL, so
-other threads can run. (Free-threaded Python has no GIL: its threads can
-compute at the same time. For waiting, it makes no difference.)
+other threads can run. (Free-threaded Python, a special build, has no GIL: its
+threads can compute at the same time. For waiting, it makes no difference.)
 
 What to look for
     The chart shows four staircases, one for each thread. A thread that has
@@ -21,7 +21,7 @@ What to look for
 
 Traps
     - An exception in a thread is kept until you ask for the result. Here,
-      `result()` raises the exception again, in the main thread. The README
+      `future.result()` raises it again, in the main thread. The README
       uses the pool's method `map` instead. If you called `map` and never read
       its results, you would never see an exception.
     - `requests` does not promise that threads can share a session. So each
@@ -78,9 +78,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (`requests` raises OSErrors,
-    # and for some bad URLs a ValueError.) Any other error is a bug, and is
-    # not caught.
+    # These errors mean that the download failed. (All errors of `requests`
+    # are OSErrors. Some bad URLs raise a ValueError.) Any other error is a
+    # bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -103,8 +103,9 @@ def request_all_sites(urls, workers):
             common.show(page)
             pages.append(page)
     finally:
-        # After Ctrl-C or an error, this drops what is left of the queue. (A
-        # `with`, as in the README, would first download all of it.)
+        # After Ctrl-C or an error, drop what is left of the queue. (A `with`,
+        # as in the README, would first download all of it.) Do not wait for
+        # pages in flight here: Python does that when the program ends.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

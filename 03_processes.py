@@ -14,7 +14,7 @@ What to look for
     better: several cores can run several processes at the same time. (In
     free-threaded Python, without a GIL, threads can do so, too.)
 
-    The summary counts four threads, because each process uses one thread.
+    The summary counts four threads: in each process, one thread downloads.
 
 Traps
     - A global variable is not shared: each process has its own. The pool
@@ -72,9 +72,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (`requests` raises OSErrors,
-    # and for some bad URLs a ValueError.) Any other error is a bug, and is
-    # not caught.
+    # These errors mean that the download failed. (All errors of `requests`
+    # are OSErrors. Some bad URLs raise a ValueError.) Any other error is a
+    # bug, and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -86,20 +86,20 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
-    # No more processes than pages (but one, if there are no pages). On
-    # Windows, a pool cannot have more than 61.
+    # No more processes than pages, but at least one. (On Windows, a pool
+    # cannot have more than 61.)
     workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
     with (
         # At the end of the `with`, the pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # This is like a second `with`, inside the first. After Ctrl-C or an
-        # error, it ends the processes: the pool has nothing to wait for.
+        # This one ends first. After Ctrl-C or an error, it ends the
+        # processes, so that the pool does not wait for them.
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Until `start_worker` has run, they would
-        # not ignore Ctrl-C. So while they start, it is ignored here.
+        # also starts the processes. Ctrl-C is ignored until they have
+        # started: otherwise, each of them would print an error.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

@@ -10,9 +10,9 @@ What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
     First, the jobs are done one after another: 6 seconds. Then they are done
     as three tasks: 3 seconds, as long as the longest job. The lines of the
-    tasks alternate. "Calculating" is only a label: each step sleeps, just as
-    a download mostly waits. Real computing has nothing to wait for, so an
-    event loop would not make it any faster.
+    tasks alternate. They say "is calculating", but each step only sleeps,
+    just as a download mostly waits. Real computing has nothing to wait for,
+    so an event loop would not make it any faster.
 
 Traps
     - While `time.sleep` runs in a coroutine, the loop and all tasks stand
@@ -22,8 +22,9 @@ Traps
       exception that holds the exceptions of the tasks.
     - In an old tutorial, you may see `asyncio.wait(coroutines)`. Since Python
       3.11, that is a TypeError. Use a TaskGroup instead.
-    - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
-      already running: use `await process_async(1)` there instead.
+    - `asyncio.run` starts an event loop, runs the coroutine in it, and
+      returns its result. In a notebook or in Spyder, a loop is already
+      running: use `await process_async(1)` there instead.
 
 Try
     python 04_asyncio_sleep.py --step 0.1
@@ -49,7 +50,9 @@ JOBS = [("One", 3), ("Two", 2), ("Three", 1)]
 
 def calculate_sync(name, n, step):
     """Do *n* steps of *step* seconds each; return a Record of the job."""
-    record = common.Record(name)  # Its timing starts here.
+    # A record, like a Page in lesson 1: who did the job, and when. Its timing
+    # starts here.
+    record = common.Record(name)
     for i in range(1, n + 1):
         print(f"{name} -> {i} of {n} is calculating...")
         time.sleep(step)

@@ -30,8 +30,9 @@ Traps
       still be on its way. `await response.read()` waits for it.
     - If a library has only blocking functions, `await asyncio.to_thread(...)`
       calls such a function in another thread, and the loop keeps running.
-    - `asyncio.run` starts an event loop. In a notebook or in Spyder, one is
-      already running: use `await` there instead, as the README shows.
+    - `asyncio.run` starts an event loop, runs the coroutine in it, and
+      returns its result. In a notebook or in Spyder, a loop is already
+      running: use `await` there instead, as the README shows.
 
 Try
     python 05_aiohttp.py --limit 4
@@ -46,7 +47,7 @@ Try
     Above `page.arrived(response.status, body)`, add the line
     `sum(range(20_000_000))`
         Each page now needs some computing. While one task computes, all
-        others have to wait. So the bars grow much longer.
+        others have to wait. So the bars begin at once, but grow much longer.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
         The learner's mistake. Here, the program ends with an AttributeError:
@@ -59,8 +60,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
-# Seconds to open a connection (sock_connect), to wait for more of a response
-# (sock_read), and to look up the host and connect to it, in all (connect).
+# Seconds to open a connection (sock_connect), and to wait for more of a
+# response (sock_read). Looking up the host and opening a connection may take
+# a minute in all (connect).
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
@@ -86,7 +88,7 @@ async def request_site(url, session):
 async def show_site(url, session, semaphore):
     """Download *url* when *semaphore* allows it; show and return its Page."""
     # A semaphore is a counter: it lets at most `--limit` tasks be in this
-    # block at the same time. The others wait here until a task leaves it.
+    # block at the same time. The others wait before their timing starts.
     async with semaphore:
         page = await request_site(url, session)
     common.show(page)
@@ -96,14 +98,12 @@ async def show_site(url, session, semaphore):
 @common.timed  # Awaited, it returns a pair: the Pages, and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list; show and return their Pages."""
-    semaphore = asyncio.Semaphore(max(limit, 1))  # 0 counts as 1
+    semaphore = asyncio.Semaphore(max(limit, 1))  # at least one task
     # The connector opens the connections. By default, it allows 100 at once.
     # With `--limit 200`, 100 pages would wait inside it, and their bars would
-    # include that waiting. 0 means no limit: only the semaphore sets one.
+    # include that waiting. `limit=0` removes the connector's own limit.
     connector = TCPConnector(limit=0)
-    # trust_env lets aiohttp use a proxy. It also takes time for each page. So
-    # it is true only if a proxy is set.
-    proxy = common.proxy_is_set()
+    proxy = common.proxy_is_set()  # trust_env lets aiohttp use the proxy.
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]
         return await asyncio.gather(*coroutines)

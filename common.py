@@ -35,23 +35,23 @@ from urllib.request import getproxies
 LIVE_URLS = ["https://www.jython.org", "http://olympus.realpython.org/dice",
              "https://realpython.com"] * 3
 
-#: The practice site: for each path, the seconds until it answers, and the
-#: body of the page.
+# The practice site: for each path, the seconds until it answers, and the
+# body of the page.
 PAGES = {
     "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),
     "/dice": (0.3, b"4"),
     "/realpython": (0.4, b"<h1>realpython</h1>".ljust(56_718)),
 }
 
-#: Seconds to wait for a connection, and then between two parts of a response.
+# Seconds to wait for a connection, and then between two parts of a response.
 TIMEOUT = 10
-#: The highest number that a command-line option accepts.
+# The highest number that a command-line option accepts.
 MAX_NUMBER = 10_000
-#: The most processes in a pool: Windows allows no more than 61.
+# The most processes in a pool: Windows allows no more than 61.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
-#: The sessions that this run has shown, from all processes, and the number of
-#: each in the output: 1 for S1, and so on.
+# The sessions that this run has shown, and the number of each in the output: 1
+# for S1, and so on.
 run_sessions = {}
 
 
@@ -83,10 +83,9 @@ def timed(function):
 
 # ---- The record of one page ----
 
-#: Each session of this process, and a number that no other session of this
-#: process gets. (The output has its own numbers, S1 and so on, because there
-#: may be several processes.) A dict would keep all sessions, and their
-#: connections. A WeakKeyDictionary forgets a key that nothing else uses.
+# A number for each session of this process. (From the process and this number,
+# `show` makes S1, S2, ...) A dict would keep all sessions, and their
+# connections. A WeakKeyDictionary forgets a key that nothing else uses.
 session_numbers = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
@@ -129,7 +128,7 @@ class Page(Record):
 
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
-        # A str, say, cannot be a weak key: that would be a TypeError.
+        # A str gets no number (TypeError): see the last edit in lesson 5.
         with contextlib.suppress(TypeError):
             # A session that already has a number keeps it.
             self.session = session_numbers.setdefault(session, next(numbers))
@@ -177,9 +176,10 @@ def report(urls, results, seconds):
     """
     pages = [result for result in results if isinstance(result, Page)]
     arrived = Counter(page.name for page in pages if not page.error)
-    # `&` keeps the smaller of two counts: a URL that was requested once
-    # counts once, even if a changed lesson downloads it again and again.
-    downloaded = (arrived & Counter(urls)).total()
+    # A URL that was requested once counts once, even if a changed lesson
+    # downloads it again and again.
+    downloaded = sum(min(arrived[url], requested)
+                     for url, requested in Counter(urls).items())
     count = plural(len(urls), "site")
     if downloaded < len(urls):
         count = f"{downloaded} of {count}"
@@ -219,20 +219,23 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    The chart is *axis* seconds wide. By default, it is as wide as all bars,
-    laid end to end. If the run is longer, or if there are more than MAX_BARS
-    records, the chart is as wide as the run.
+    Normally, the chart is as wide as all bars, laid end to end. (Lesson 4
+    gives *axis*, the seconds of its first chart, for its second one.) If the
+    run is longer, or if there are more than MAX_BARS records, the chart is as
+    wide as the run.
     """
     total = sum(record.end - record.start for record in records)
-    axis = max(axis or total, seconds)
+    width = "the first one" if axis else "that"
+    axis = axis or total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
+    if len(records) > MAX_BARS or seconds > axis * 1.02:
+        width = "the run"
         axis = seconds
     print(f"\nA bar for {shown}, from its start to its end.")
-    print(f"The run: {seconds:.2f} s. "
-          f"All bars, laid end to end: {total:.2f} s. "
-          f"The chart is {axis:.2f} s wide.")
+    print(f"All bars, laid end to end: {total:.2f} s. "
+          f"The chart is as wide as {width}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
@@ -251,7 +254,7 @@ def bar(record, began, axis):
     length = min(max(round(took / axis * BAR_COLUMNS), 1), BAR_COLUMNS)
     left = round((record.start - began) / axis * BAR_COLUMNS)
     left = min(left, BAR_COLUMNS - length)
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = sys.stdout.encoding or "utf-8"
     block = "\u2588" if encoding.lower().startswith("utf") else "#"
     name = printable(record.name).rstrip("/").split("/")[-1][:10]
     time_taken = "FAILED" if record.error else f"{took:.2f}"
@@ -283,6 +286,7 @@ def run(main):
         sys.exit("Python 3.11 or later is needed.")
     if hasattr(sys.stdout, "reconfigure"):
         # Print each line immediately, with escapes for what cannot be shown.
+        # (The output of IDLE cannot be reconfigured.)
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     status = 1
     with quiet_if_nobody_reads():
@@ -292,29 +296,9 @@ def run(main):
             status = 130
             print("\nInterrupted.")
         finally:
-            # `--help` may have left some output for Python's exit.
+            # What `--help` has left is printed now: it may fail, too.
             print(end="", flush=True)
     sys.exit(status)
-
-
-@contextlib.contextmanager
-def quiet_if_nobody_reads():
-    """End this `with` block quietly if nobody reads the output any more.
-
-    In that case, `print` raises a BrokenPipeError, which comes out of the
-    `yield` below. (A TaskGroup puts it into an ExceptionGroup.)
-    """
-    try:
-        yield
-    except (BrokenPipeError, ExceptionGroup) as error:
-        if isinstance(error, ExceptionGroup):
-            # `split` returns two groups: BrokenPipeErrors, and all others.
-            _, others = error.split(BrokenPipeError)
-            if others:
-                raise
-        # If the output stayed open, Python would print the rest at exit.
-        with contextlib.suppress(BrokenPipeError):
-            sys.stdout.close()
 
 
 def parse(doc, arguments, **own):
@@ -333,7 +317,7 @@ def parse(doc, arguments, **own):
     source.add_argument("--live", action="store_true",
                         help="three real sites, each three times")
     parser.add_argument("--repeat", type=int, default=1, metavar="N",
-                        help="the whole list N times (default: 1)")
+                        help="all pages N times (default: 1)")
     for name, default in own.items():
         text = f"at most N pages in flight at once (default: {default})"
         parser.add_argument(f"--{name}", type=int, default=default,
@@ -367,14 +351,15 @@ def sites(options):
     """Yield the list of URLs that *options* (from `parse`) ask for.
 
     If they ask for none, the URLs are those of the practice site, which runs
-    until the end of the `with` block.
+    until the end of the `with` block. (`contextmanager` makes a `with` of this
+    function: the block runs at the `yield`.)
     """
     named = LIVE_URLS if options.live else options.urls
     # `nullcontext(named)` works in a `with`, too. It just yields *named*.
     source = contextlib.nullcontext(named) if named else practice_site()
     with source as urls:
-        print("A session (S1, ...) reuses its connections. "
-              "The pages, as they finish:")
+        print("A session (S1, ...) keeps its connections open for more pages.")
+        print("The pages, as they finish:")
         print(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
 
@@ -389,7 +374,28 @@ def proxy_is_set():
     return bool(getproxies().keys() & {"http", "https"})
 
 
-# ---- Help for lesson 3: processes, and Ctrl-C ----
+# ---- Closed pipes, Ctrl-C, ends of processes (a learner can skip this) ----
+
+@contextlib.contextmanager
+def quiet_if_nobody_reads():
+    """End this `with` block quietly if nobody reads the output any more.
+
+    In that case, `print` raises a BrokenPipeError, which comes from the
+    `yield` below. (A TaskGroup puts it into an ExceptionGroup.)
+    """
+    try:
+        yield
+    except (BrokenPipeError, ExceptionGroup) as error:
+        if isinstance(error, ExceptionGroup):
+            # `split` returns two groups: BrokenPipeErrors, and all others.
+            _, others = error.split(BrokenPipeError)
+            if others:
+                raise
+        # If the output stayed open, Python would print the rest at its exit,
+        # and fail again.
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.close()
+
 
 @contextlib.contextmanager
 def ctrl_c_ignored():
@@ -498,8 +504,8 @@ def practice_site():
                 sys.exit("The practice site did not start. "
                          "To see why, run `python common.py`.")
             waits = [f"{path} {PAGES[path][0]} s" for path in PAGES]
-            print("The practice site answers late on purpose, as if it were "
-                  "far away:\n" + ", ".join(waits) + "\n")
+            print("The practice site waits on purpose before it answers:")
+            print(", ".join(waits) + "\n")
             yield urls * 3
         finally:
             site.terminate()
@@ -518,7 +524,8 @@ def serve(for_a_lesson):
         print("Press Ctrl-C to stop the site.", flush=True)
         if for_a_lesson:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            sys.stdin.read()  # returns when the lesson ends, even if killed
+            # The pipe closes when the lesson ends, even if it is killed.
+            sys.stdin.read()
         else:
             server.serve_forever()
 

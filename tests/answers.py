@@ -61,8 +61,8 @@ def drip(handler):
 
 NOTHING = "Content-Length: 0"
 
-#: Wrong answers by path, each with a regular expression for the cause that a
-#: lesson must report.
+# Wrong answers by path, each with a regular expression for the cause that a
+# lesson must report.
 FAULTS = {
     "/reset": (reset, "reset|aborted|disconnected"),
     "/closed": (b"", "disconnected|without response"),
@@ -84,7 +84,7 @@ FAULTS = {
     "/to-file": (moved("file:///etc/passwd"), "file:///etc/passwd"),
 }
 
-#: Odd but right answers by path, each with the size of its body.
+# Odd but right answers by path, each with the size of its body.
 ODD = {
     "/204": (answer("204 No Content"), 0),
     "/until-closed": (answer(body=b"right"), 5),

@@ -39,7 +39,7 @@ try:
 except ImportError:  # on Windows
     resource = None
 
-#: How many pages at once, by lesson.
+# How many pages at once, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4,
            "05_aiohttp": 100}
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from tests.answers import ANSWERS
 
-#: A key and its certificate, which nobody trusts unless told to.
+# A key and its certificate, which nobody trusts unless told to.
 CERTIFICATE = Path(__file__).with_name("certificate.pem")
 
-#: The sizes of pages by path, as on the practice site.
+# The sizes of pages by path, as on the practice site.
 PAGES = {"/jython": 10_782, "/dice": 1, "/realpython": 56_718}
 
 

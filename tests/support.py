@@ -21,11 +21,11 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 DOWNLOADING = ["01_sync", "02_threads", "03_processes", "05_aiohttp"]
 SLEEPING = "04_asyncio_sleep"
-#: The option of a lesson that limits its pages in flight.
+# The option of a lesson that limits its pages in flight.
 OPTION = {"02_threads": "--workers", "03_processes": "--workers",
           "05_aiohttp": "--limit"}
 
-#: The environment, without what would change how a lesson runs.
+# The environment, without what would change how a lesson runs.
 ENVIRONMENT = {"PYTHONIOENCODING": "utf-8"} | {
     name: value for name, value in os.environ.items()
     if not name.upper().startswith("PYTHON")

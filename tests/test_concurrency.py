@@ -18,7 +18,7 @@ import common
 from tests.server import PAGES, Server
 from tests.support import DOWNLOADING, OPTION, run
 
-#: The number of pages in flight, by lesson.
+# The number of pages in flight, by lesson.
 AT_ONCE = {"01_sync": 1, "02_threads": 4, "03_processes": 4, "05_aiohttp": 9}
 
 

@@ -11,7 +11,7 @@ import common
 from tests.server import Server
 from tests.support import DOWNLOADING, SLEEPING, edited, run
 
-#: What a suggested command prints, and how many pages it has in flight.
+# What a suggested command prints, and how many pages it has in flight.
 COMMANDS = {
     "01_sync.py --repeat 2": ("Downloaded 18 sites", 1),
     "01_sync.py http://127.0.0.1:1/": ("FAILED.*Downloaded 0 of 1 site ", 0),
@@ -30,8 +30,8 @@ GATHER = "await asyncio.gather(*coroutines)"
 SLEEP = "await asyncio.sleep(step)"
 SUM = "sum(range(20_000_000))"
 
-#: The suggested edits: the lesson, the old text, the new text, and what is
-#: printed then.
+# The suggested edits: the lesson, the old text, the new text, and what is
+# printed then.
 EDITS = [
     ("01_sync", "page = request_site(url, session)",
      "page = request_site(url, requests.Session())",

@@ -69,17 +69,18 @@ class Chart(unittest.TestCase):
         """There is room for all bars, end to end, and for the whole run."""
         for pages, seconds, axis, width, told in (
             ([page("T", 0, 1)] * 4, 1, 0, 9,
-             "end to end: 4.00 s. The chart is 4.00 s wide."),
-            # The page began late.
-            ([page("T", 1, 5)], 5, 0, 29, "is 5.00 s wide."),
+             "end to end: 4.00 s. The chart is as wide as that."),
+            # The first page began late, and hardly late.
+            ([page("T", 1, 5)], 5, 0, 29, "as wide as the run."),
+            ([page("T", 0.014, 1)], 1, 0, 36, "as wide as that."),
             # The chart before was longer, and shorter.
-            ([page("T", 0, 3)], 3, 6, 18, "is 6.00 s wide."),
-            ([page("T", 0, 3)], 3, 1, 36, "is 3.00 s wide."),
+            ([page("T", 0, 3)], 3, 6, 18, "as wide as the first one."),
+            ([page("T", 0, 3)], 3, 1, 36, "as wide as the run."),
             # The page took no time.
-            ([page("T", 1, 1)], 1, 0, 1, "is 1.00 s wide."),
+            ([page("T", 1, 1)], 1, 0, 1, "as wide as the run."),
             # There are more pages than rows.
             ([page("T", n, n + 2) for n in range(24)], 25, 0, 3,
-             "first 20 of 24 pages, .* is 25.00 s wide."),
+             "first 20 of 24 pages, .* 48.00 s. .* as wide as the run."),
         ):
             words, ruler, rows = self.chart(pages, seconds, axis=axis)
             self.assertRegex(words, told)

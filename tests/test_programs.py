@@ -21,18 +21,18 @@ from tests.support import (
     finish_well, posix_only, read_until, start,
 )
 
-#: The start methods. (On macOS, a fork may crash in a library of the system.)
+# The start methods. (On macOS, a fork may crash in a library of the system.)
 METHODS = multiprocessing.get_all_start_methods()
 if sys.platform == "darwin":
     METHODS.remove("fork")
 
 STRICT = ["-X", "dev", "-W", "error"]
 
-#: Rare errors of Python itself, if Ctrl-C comes in the microseconds in which
-#: it makes the object of a socket or of a response. No lesson can prevent it.
+# Rare errors of Python itself, if Ctrl-C comes in the microseconds in which
+# it makes the object of a socket or of a response. No lesson can prevent it.
 HALF_MADE = re.compile("object has no attribute '(_sock|fp)'")
 
-#: The default runs, by lesson.
+# The default runs, by lesson.
 DEFAULTS = {}
 
 
