@@ -2,8 +2,8 @@
 
 A clock proves nothing: a machine may be slow. So the server answers nothing
 until, say, four requests wait at the same time. From then on, it answers every
-request. A lesson with fewer pages in flight would never get an answer. The
-server's highest count shows that it had no more.
+request. A lesson with fewer pages in flight would never get an answer. One
+with more would need more connections, and the server counts these, too.
 """
 
 import asyncio
@@ -105,6 +105,14 @@ class InOneProcess(unittest.TestCase):
             coroutine = lesson.request_all_sites(server.urls, 0)
             asyncio.run(asyncio.wait_for(coroutine, 30))
             self.assertEqual((len(server.seen), server.connections), (9, 1))
+
+    def test_no_urls(self):
+        """`request_all_sites` makes an empty list of an empty list."""
+        for lesson in ("02_threads", "03_processes"):
+            pages, _ = import_module(lesson).request_all_sites([], 4)
+            self.assertEqual(pages, [])
+        coroutine = import_module("05_aiohttp").request_all_sites([], 4)
+        self.assertEqual(asyncio.run(coroutine)[0], [])
 
     def test_outside_the_main_thread(self):
         """Only the main thread can set how Ctrl-C is handled."""
