@@ -37,7 +37,7 @@ Try
     python 03_processes.py --workers 9
         A process for each page: 0.4 seconds, plus the time to start nine
         processes. More would not help: this lesson starts no more processes
-        than pages. (On Windows, a pool cannot have more than 61.)
+        than pages.
     Change `in as_completed(futures)` to `in futures`
         The lines come in the order of the URLs, not as the pages finish.
     Above `page.arrived(response.status_code, response.content)`, add the line
@@ -86,20 +86,20 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
-    # No more processes than pages, but at least one. (On Windows, a pool
-    # cannot have more than 61.)
+    # No more processes than pages, but at least one. MAX_PROCESSES is 61 on
+    # Windows: there, a pool cannot have more.
     workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
     with (
         # At the end of the `with`, the pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # This one ends first. After Ctrl-C or an error, it ends the
-        # processes, so that the pool does not wait for them.
+        # A `with` ends its last item first. So after Ctrl-C or an error, this
+        # ends the processes, and then the pool does not wait for them.
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Ctrl-C is ignored until they have
-        # started: otherwise, each of them would print an error.
+        # also starts the processes. Until `start_worker` has run in them,
+        # Ctrl-C is ignored here: otherwise, each would print an error.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

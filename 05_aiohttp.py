@@ -20,8 +20,7 @@ Traps
     - `gather` makes a task for each coroutine, and normally waits for all of
       them. (A TaskGroup, as in lesson 4, could do so, too.) But if one raises
       an exception, `gather` raises it immediately. The other tasks run on,
-      until `asyncio.run` cancels them at the end of the program. In a
-      notebook, they soon fail: the `async with` has closed their session.
+      until `asyncio.run` cancels them at the end of the program.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -46,8 +45,9 @@ Try
         takes 2.7 seconds.
     Above `page.arrived(response.status, body)`, add the line
     `sum(range(20_000_000))`
-        Each page now needs some computing. While one task computes, all
-        others have to wait. So the bars begin at once, but grow much longer.
+        Each page now needs some computing. All requests are sent before the
+        first task computes, so all bars still begin at once. But while one
+        task computes, all others have to wait. So the bars grow much longer.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
         The learner's mistake. Here, the program ends with an AttributeError:
@@ -60,9 +60,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
-# Seconds to open a connection (sock_connect), and to wait for more of a
-# response (sock_read). Looking up the host and opening a connection may take
-# a minute in all (connect).
+# Seconds for each attempt to open a connection (sock_connect), and to wait
+# for more of a response (sock_read). Looking up the host and all attempts may
+# take a minute (connect).
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
@@ -98,12 +98,13 @@ async def show_site(url, session, semaphore):
 @common.timed  # Awaited, it returns a pair: the Pages, and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list; show and return their Pages."""
-    semaphore = asyncio.Semaphore(max(limit, 1))  # at least one task
+    semaphore = asyncio.Semaphore(max(limit, 1))  # With 0, none could start.
     # The connector opens the connections. By default, it allows 100 at once.
     # With `--limit 200`, 100 pages would wait inside it, and their bars would
     # include that waiting. `limit=0` removes the connector's own limit.
     connector = TCPConnector(limit=0)
-    proxy = common.proxy_is_set()  # trust_env lets aiohttp use the proxy.
+    # With trust_env, aiohttp uses a proxy, but takes more time for each page.
+    proxy = common.proxy_is_set()
     async with ClientSession(connector=connector, trust_env=proxy) as session:
         coroutines = [show_site(url, session, semaphore) for url in urls]
         return await asyncio.gather(*coroutines)

@@ -28,7 +28,6 @@ import sys
 import threading
 import time
 import weakref
-from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from urllib.request import getproxies
 
@@ -83,9 +82,9 @@ def timed(function):
 
 # ---- The record of one page ----
 
-# A number for each session of this process. (From the process and this number,
-# `show` makes S1, S2, ...) A dict would keep all sessions, and their
-# connections. A WeakKeyDictionary forgets a key that nothing else uses.
+# A number for each session of this process. (From process and number, `show`
+# makes S1, S2, ...) A dict would keep all sessions, and their connections. A
+# WeakKeyDictionary forgets a key that nothing else uses.
 session_numbers = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
@@ -128,7 +127,8 @@ class Page(Record):
 
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
-        # A str gets no number (TypeError): see the last edit in lesson 5.
+        # After the last edit in lesson 5, *session* is a str. That cannot be
+        # a key of a WeakKeyDictionary (TypeError).
         with contextlib.suppress(TypeError):
             # A session that already has a number keeps it.
             self.session = session_numbers.setdefault(session, next(numbers))
@@ -138,7 +138,8 @@ class Page(Record):
 
     def arrived(self, status, body):
         """Record a response: its *status*, an int, and its *body*, bytes."""
-        success = 200 <= status <= 299  # See RFC 9110, section 15.
+        # `raise_for_status` lets a 304 pass, say. (RFC 9110, section 15)
+        success = 200 <= status <= 299
         self.ended("" if success else f"status {status} is not a success")
         self.status = status
         self.size = len(body)
@@ -175,11 +176,12 @@ def report(urls, results, seconds):
     if every page arrived, and 1 otherwise.
     """
     pages = [result for result in results if isinstance(result, Page)]
-    arrived = Counter(page.name for page in pages if not page.error)
-    # A URL that was requested once counts once, even if a changed lesson
-    # downloads it again and again.
-    downloaded = sum(min(arrived[url], requested)
-                     for url, requested in Counter(urls).items())
+    # A page counts only if its URL was requested, and is still missing.
+    missing = list(urls)
+    for page in pages:
+        if not page.error and page.name in missing:
+            missing.remove(page.name)
+    downloaded = len(urls) - len(missing)
     count = plural(len(urls), "site")
     if downloaded < len(urls):
         count = f"{downloaded} of {count}"
@@ -199,7 +201,8 @@ def who_worked(records):
     """Return, as a str, how many processes, threads, ... did the work."""
     counts = []
     for noun in ("process", "thread", "task", "session"):
-        # A set holds each pair only once. (Two processes may use one name.)
+        # Each noun is also an attribute of a Record. The set holds pairs,
+        # because two processes may both have a MainThread, say.
         found = {(record.process, getattr(record, noun))
                  for record in records if getattr(record, noun)}
         if found:
@@ -225,17 +228,17 @@ def chart(records, seconds, noun="page", axis=0):
     wide as the run.
     """
     total = sum(record.end - record.start for record in records)
-    width = "the first one" if axis else "that"
+    as_wide_as = "the first one" if axis else "that"
     axis = axis or total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
     if len(records) > MAX_BARS or seconds > axis * 1.02:
-        width = "the run"
+        as_wide_as = "the run"
         axis = seconds
     print(f"\nA bar for {shown}, from its start to its end.")
     print(f"All bars, laid end to end: {total:.2f} s. "
-          f"The chart is as wide as {width}.")
+          f"The chart is as wide as {as_wide_as}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
@@ -296,7 +299,7 @@ def run(main):
             status = 130
             print("\nInterrupted.")
         finally:
-            # What `--help` has left is printed now: it may fail, too.
+            # Print what is left now, so that a closed output is noticed here.
             print(end="", flush=True)
     sys.exit(status)
 
