@@ -51,7 +51,7 @@ MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
 # The sessions that this run has shown, and the number of each in the output: 1
 # for S1, and so on.
-run_sessions = {}
+sessions_shown = {}
 
 
 def timed(function):
@@ -63,14 +63,14 @@ def timed(function):
 
     @functools.wraps(function)
     def timed_function(*args, **kwargs):
-        run_sessions.clear()
+        sessions_shown.clear()
         start = time.perf_counter()
         result = function(*args, **kwargs)
         return result, time.perf_counter() - start
 
     @functools.wraps(function)
     async def timed_coroutine(*args, **kwargs):
-        run_sessions.clear()
+        sessions_shown.clear()
         start = time.perf_counter()
         result = await function(*args, **kwargs)
         return result, time.perf_counter() - start
@@ -160,7 +160,7 @@ MAX_BARS = 20
 def show(page):
     """Print the line for *page*, a Page that arrived or failed."""
     session = page.process, page.session
-    number = run_sessions.setdefault(session, len(run_sessions) + 1)
+    number = sessions_shown.setdefault(session, len(sessions_shown) + 1)
     url = printable(page.name)
     columns = page.size, page.status, url
     if page.error:
@@ -244,7 +244,8 @@ def chart(records, seconds, noun="page", axis=0):
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
     # Group by worker. Shorter names first: Thread_9 comes before Thread_10.
     rows.sort(key=lambda row: (len(row.worker), row.worker, row.process))
-    # The run ended with its last piece of work, so it began *seconds* earlier.
+    # The run ended with its last piece of work, or soon after. (In lesson 3,
+    # the processes have to end, too.) So it began about *seconds* earlier.
     began = max(record.end for record in records) - seconds
     for record in rows:
         print(bar(record, began, axis))
@@ -492,7 +493,7 @@ def practice_site():
         # The site prints its URLs to a pipe. Then it reads from another pipe
         # until the lesson ends: see `serve`.
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, text=True,
         # These two keep Ctrl-C from the site: the lesson itself stops it. (The
         # second is for Windows.)
         start_new_session=True,
@@ -502,7 +503,7 @@ def practice_site():
     os.environ["no_proxy"] = "127.0.0.1"
     with site:
         try:
-            urls = [site.stdout.readline().decode().strip() for _ in PAGES]
+            urls = [site.stdout.readline().strip() for _ in PAGES]
             if not all(urls):
                 sys.exit("The practice site did not start. "
                          "To see why, run `python common.py`.")

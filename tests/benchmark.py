@@ -1,7 +1,7 @@
 """Measure the five lessons, in turn, on the same server.
 
     python -m tests.benchmark                          the nine practice pages
-    python -m tests.benchmark --pages 900 --delay 0    what a page costs
+    python -m tests.benchmark --pages 3000 --delay 0   what a page costs
     python -m tests.benchmark --many 100 1000          many at once, 02 and 05
 
 Each run has a process of its own. The first table has medians of the rounds.
@@ -55,7 +55,7 @@ class Figures(NamedTuple):
     connections: float = math.nan  # also as the server saw them
 
 
-# ---- The plainest programs --------------------------------------------------
+# ---- The plainest programs ----
 
 local = threading.local()
 
@@ -105,7 +105,7 @@ PLAIN = {"01_sync": plain_sync,
          "05_aiohttp": plain_aiohttp}
 
 
-# ---- Measuring -------------------------------------------------------------
+# ---- Measuring ----
 
 
 def processor_seconds(name):
@@ -188,7 +188,7 @@ def minimum_time(waits, at_once):
     return max(free)
 
 
-# ---- The tables ------------------------------------------------------------
+# ---- The tables ----
 
 
 def text(figure, digits=2):

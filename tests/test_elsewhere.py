@@ -19,6 +19,8 @@ DASK = importlib.util.find_spec("distributed")
 class Notebook(unittest.TestCase):
     """A real kernel shows every line."""
 
+    first = CELL.replace("path/to/this/folder", ROOT.as_posix())
+
     def run_cells(self, *cells):
         """Return what the last of *cells* prints, in a kernel elsewhere."""
         import nbclient
@@ -30,8 +32,6 @@ class Notebook(unittest.TestCase):
         client.execute(env=ENVIRONMENT, cwd=os.path.abspath(os.sep))
         parts = notebook.cells[-1].outputs
         return "".join(part.get("text", "") for part in parts)
-
-    first = CELL.replace("path/to/this/folder", ROOT.as_posix())
 
     def test_readme(self):
         """The cells of the README work, by fork and by spawn."""

@@ -20,7 +20,7 @@ class Answers(unittest.TestCase):
                 server.address + path: cause
                 for path, (_, cause) in FAULTS.items()
             } | {
-                "http://127.0.0.1:1/": ": .*(refused|cannot connect)",
+                "HTTP://127.0.0.1:1/": ": .*(refused|cannot connect)",
                 f"{tls.address}/untrusted": "certificate",
                 "http://a..b/": "label",
                 "http://[::1/": r"\[::1",

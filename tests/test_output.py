@@ -59,8 +59,8 @@ class Chart(unittest.TestCase):
         pages = [page("T_10", 0, 1), page("T_9", 0, 1), page("T_10", 1, 2),
                  page("T_9", 1, 2)]
         _, _, rows = self.chart(pages, 2)
-        workers = [row.split()[0] for row in rows]
-        self.assertEqual(workers, ["T_9", "T_9", "T_10", "T_10"])
+        cells = [" ".join(row.split()[:2]) for row in rows]
+        self.assertEqual(cells, ["T_9 a", "T_9 a", "T_10 a", "T_10 a"])
         starts = [row.index(BLOCK) for row in rows]
         self.assertEqual(starts[0] + 9, starts[1])
         self.assertEqual(starts[:2], starts[2:])
@@ -137,12 +137,12 @@ class PracticeSite(unittest.TestCase):
 
     def test_proxy(self):
         """One variable is set, and put back; no other is touched."""
-        for own in ({}, {"no_proxy": "example.org"}):
+        for own in ({"http_proxy": "http://a"}, {"no_proxy": "a.org"}):
             with mock.patch.dict(os.environ, own, clear=True):
                 before = dict(os.environ)  # Windows knows capitals only.
                 with printed(), common.practice_site():
                     self.assertEqual(os.environ["no_proxy"], "127.0.0.1")
-                    self.assertFalse(common.proxy_is_set())
+                    self.assertIs(common.proxy_is_set(), "http_proxy" in own)
                 self.assertEqual(dict(os.environ), before)
 
     @posix_only
