@@ -21,7 +21,7 @@ Traps
 
 Try
     python 01_sync.py --repeat 2
-        18 pages instead of 9 take twice as long.
+        18 pages take twice as long as 9.
     python 01_sync.py http://127.0.0.1:1/
         Nothing listens at this address. The page is shown as FAILED, and the
         exit status is 1.
@@ -41,9 +41,9 @@ def request_site(url, session):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All errors of `requests`
-    # are OSErrors. Some bad URLs raise a ValueError.) Any other error is a
-    # bug, and is not caught.
+    # These errors mean that the download failed. (All `requests` errors are
+    # OSErrors. Some bad URLs raise a ValueError.) Any other error is a bug,
+    # and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:

@@ -29,7 +29,7 @@ Traps
       object, a thread sees only the attributes that it has set itself. When
       the thread ends, its session is deleted, and the connections close.
     - If several threads change the same data, they need a `threading.Lock`,
-      which only one of them can hold. (The GIL is not enough: Python may
+      which only one can hold at a time. (The GIL is not enough: Python may
       switch threads in the middle of a change.) Here, only the main thread
       prints and appends to `pages`.
     - A thread cannot be stopped from outside. So after Ctrl-C, the program
@@ -78,9 +78,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All errors of `requests`
-    # are OSErrors. Some bad URLs raise a ValueError.) Any other error is a
-    # bug, and is not caught.
+    # These errors mean that the download failed. (All `requests` errors are
+    # OSErrors. Some bad URLs raise a ValueError.) Any other error is a bug,
+    # and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:

@@ -72,9 +72,9 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All errors of `requests`
-    # are OSErrors. Some bad URLs raise a ValueError.) Any other error is a
-    # bug, and is not caught.
+    # These errors mean that the download failed. (All `requests` errors are
+    # OSErrors. Some bad URLs raise a ValueError.) Any other error is a bug,
+    # and is not caught.
     except (OSError, ValueError) as error:
         page.failed(error)
     else:
@@ -89,17 +89,17 @@ def request_all_sites(urls, workers):
     # No more processes than pages, but at least one. MAX_PROCESSES is 61 on
     # Windows: there, a pool cannot have more.
     workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
+    # At the end of the `with`, the pool waits until its queue is empty. But
+    # after Ctrl-C or an error, `no_process_left` ends the processes before
+    # that. (The items of a `with` end in reverse order.)
     with (
-        # At the end of the `with`, the pool waits until its queue is empty.
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        # A `with` ends its last item first. So after Ctrl-C or an error, this
-        # ends the processes, and then the pool does not wait for them.
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Until `start_worker` has run in them,
-        # Ctrl-C is ignored here: otherwise, each would print an error.
+        # also starts the processes. Meanwhile, Ctrl-C is ignored here and, on
+        # Linux and macOS, in them: otherwise, each would print an error.
         with common.ctrl_c_ignored():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

@@ -11,7 +11,7 @@ All tasks run in one thread, so they can share one *session*: an object that
 keeps connections open, and reuses them.
 
 What to look for
-    All nine bars begin at once, so the run takes 0.4 seconds, as long as the
+    All nine bars begin together, so the run takes 0.4 seconds, as long as the
     slowest page. If `request_site` blocked the loop (with `requests`, say),
     the chart would be one staircase, as in lesson 1: 2.7 seconds. (Task-1,
     which is not in this chart, is `request_all_sites` itself.)
@@ -41,12 +41,12 @@ Try
     Change `await asyncio.gather(*coroutines)` to
     `[await coroutine for coroutine in coroutines]`
         `await` alone makes nothing concurrent. A coroutine is not yet a task:
-        here, each one begins only when the one before has ended. The run
+        here, each one begins only when the one before it has ended. The run
         takes 2.7 seconds.
     Above `page.arrived(response.status, body)`, add the line
     `sum(range(20_000_000))`
         Each page now needs some computing. All requests are sent before the
-        first task computes, so all bars still begin at once. But while one
+        first task computes, so all bars still begin together. But while one
         task computes, all others have to wait. So the bars grow much longer.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
@@ -60,9 +60,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
-# Seconds for each attempt to open a connection (sock_connect), and to wait
-# for more of a response (sock_read). Looking up the host and all attempts may
-# take a minute (connect).
+# Limits in seconds: for each attempt to connect (sock_connect), for each wait
+# for more data (sock_read), and for all attempts together, with the look-up
+# of the host (connect).
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
@@ -95,10 +95,10 @@ async def show_site(url, session, semaphore):
     return page
 
 
-@common.timed  # Awaited, it returns a pair: the Pages, and the seconds.
+@common.timed  # `await` gives a pair: the Pages, and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list; show and return their Pages."""
-    semaphore = asyncio.Semaphore(max(limit, 1))  # With 0, none could start.
+    semaphore = asyncio.Semaphore(max(limit, 1))  # at least one task
     # The connector opens the connections. By default, it allows 100 at once.
     # With `--limit 200`, 100 pages would wait inside it, and their bars would
     # include that waiting. `limit=0` removes the connector's own limit.

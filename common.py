@@ -82,9 +82,10 @@ def timed(function):
 
 # ---- The record of one page ----
 
-# A number for each session of this process. (From process and number, `show`
-# makes S1, S2, ...) A dict would keep all sessions, and their connections. A
-# WeakKeyDictionary forgets a key that nothing else uses.
+# A number for each session of this process. (Two processes may both have a
+# session 1. So `show` makes S1, S2, ... from process and number.) A dict would
+# keep all sessions, and their connections. A WeakKeyDictionary forgets a key
+# that nothing else uses.
 session_numbers = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
@@ -113,7 +114,7 @@ class Record:
         return f"{type(self).__name__}({vars(self)})"
 
     def ended(self, error=""):
-        """Record that the work has ended, and the *error* that ended it."""
+        """Record that the work has ended, and the *error*, if any."""
         self.end = time.perf_counter()
         self.error = error
 
@@ -121,16 +122,17 @@ class Record:
 class Page(Record):
     """The record of the page at *url*, requested over *session*.
 
-    `name` is the URL, `size` is in bytes. The record holds only plain data,
-    not the session itself. So it can be sent from one process to another.
+    `name` is the URL, and `size` is in bytes. The record holds only plain
+    data, not the session itself. So it can be sent to another process.
     """
 
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
-        # After the last edit in lesson 5, *session* is a str. That cannot be
-        # a key of a WeakKeyDictionary (TypeError).
+        # After the last change that lesson 5 suggests, *session* is a str.
+        # That cannot be a key of a WeakKeyDictionary (TypeError).
         with contextlib.suppress(TypeError):
-            # A session that already has a number keeps it.
+            # A session that already has a number keeps it. (The next number
+            # is then never used, which does no harm.)
             self.session = session_numbers.setdefault(session, next(numbers))
         self.status = 0
         self.size = 0
@@ -138,14 +140,15 @@ class Page(Record):
 
     def arrived(self, status, body):
         """Record a response: its *status*, an int, and its *body*, bytes."""
-        # `raise_for_status` lets a 304 pass, say. (RFC 9110, section 15)
+        # `raise_for_status` lets some other statuses pass, such as 304. (See
+        # RFC 9110, section 15.)
         success = 200 <= status <= 299
         self.ended("" if success else f"status {status} is not a success")
         self.status = status
         self.size = len(body)
 
     def failed(self, error):
-        """Record *error*, the exception that came instead of a response."""
+        """Record *error*, the exception that ended the download."""
         self.ended(printable(f"{type(error).__name__}: {error}")[:300])
 
 
@@ -222,8 +225,8 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    Normally, the chart is as wide as all bars, laid end to end. (Lesson 4
-    gives *axis*, the seconds of its first chart, for its second one.) If the
+    Normally, the chart is as wide as all bars, laid end to end. (For its
+    second chart, lesson 4 passes *axis*: the seconds of its first one.) If the
     run is longer, or if there are more than MAX_BARS records, the chart is as
     wide as the run.
     """
@@ -233,11 +236,12 @@ def chart(records, seconds, noun="page", axis=0):
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
+    # If the bars fill the run, the run is still a bit longer. Allow 2 %.
     if len(records) > MAX_BARS or seconds > axis * 1.02:
         as_wide_as = "the run"
         axis = seconds
     print(f"\nA bar for {shown}, from its start to its end.")
-    print(f"All bars, laid end to end: {total:.2f} s. "
+    print(f"All {noun}s, laid end to end: {total:.2f} s. "
           f"The chart is as wide as {as_wide_as}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
@@ -300,7 +304,7 @@ def run(main):
             status = 130
             print("\nInterrupted.")
         finally:
-            # Print what is left now, so that a closed output is noticed here.
+            # Now print what is left, so that a closed output is noticed here.
             print(end="", flush=True)
     sys.exit(status)
 
@@ -340,7 +344,7 @@ def parse(doc, arguments, **own):
 
 
 def parse_step(doc, arguments):
-    """Like `parse`, for lesson 4: return the seconds of its `--step`."""
+    """Like `parse`, for lesson 4: return its `--step`, in seconds."""
     parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
     parser.add_argument("--step", type=float, default=1, metavar="SECONDS",
                         help="the length of one step (default: 1)")
@@ -355,8 +359,8 @@ def sites(options):
     """Yield the list of URLs that *options* (from `parse`) ask for.
 
     If they ask for none, the URLs are those of the practice site, which runs
-    until the end of the `with` block. (`contextmanager` makes a `with` of this
-    function: the block runs at the `yield`.)
+    until the end of the `with` block. (`contextmanager` makes this function
+    usable in a `with`: the block runs at the `yield`.)
     """
     named = LIVE_URLS if options.live else options.urls
     # `nullcontext(named)` works in a `with`, too. It just yields *named*.
@@ -378,7 +382,7 @@ def proxy_is_set():
     return bool(getproxies().keys() & {"http", "https"})
 
 
-# ---- Closed pipes, Ctrl-C, ends of processes (a learner can skip this) ----
+# ---- Closed pipes, Ctrl-C, ending processes (a learner can skip this) ----
 
 @contextlib.contextmanager
 def quiet_if_nobody_reads():
@@ -395,7 +399,7 @@ def quiet_if_nobody_reads():
             _, others = error.split(BrokenPipeError)
             if others:
                 raise
-        # If the output stayed open, Python would print the rest at its exit,
+        # If the output stayed open, Python would print the rest on exit,
         # and fail again.
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.close()
@@ -494,8 +498,8 @@ def practice_site():
         # until the lesson ends: see `serve`.
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, text=True,
-        # These two keep Ctrl-C from the site: the lesson itself stops it. (The
-        # second is for Windows.)
+        # With these two, Ctrl-C does not reach the site: the lesson stops the
+        # site. (The second is for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
     # Between the lesson and its site, no proxy is used.
