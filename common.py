@@ -240,7 +240,7 @@ def chart(records, seconds, noun="page", axis=0):
     if len(records) > MAX_BARS or seconds > axis * 1.02:
         as_wide_as = "the run"
         axis = seconds
-    print(f"\nA bar for {shown}, from its start to its end.")
+    print(f"\nBy worker, a bar for {shown}, from start to end.")
     print(f"All {noun}s, laid end to end: {total:.2f} s. "
           f"The chart is as wide as {as_wide_as}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
@@ -366,7 +366,7 @@ def sites(options):
     # `nullcontext(named)` works in a `with`, too. It just yields *named*.
     source = contextlib.nullcontext(named) if named else practice_site()
     with source as urls:
-        print("A session (S1, ...) keeps its connections open for more pages.")
+        print("A session (S1, ...) keeps connections open, and reuses them.")
         print("The pages, as they finish:")
         print(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
