@@ -28,6 +28,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from urllib.request import getproxies
 
@@ -180,11 +181,11 @@ def report(urls, results, seconds):
     """
     pages = [result for result in results if isinstance(result, Page)]
     # A page counts only if its URL was requested, and is still missing.
-    missing = list(urls)
+    missing = Counter(urls)  # for each URL, how often
     for page in pages:
-        if not page.error and page.name in missing:
-            missing.remove(page.name)
-    downloaded = len(urls) - len(missing)
+        if not page.error and missing[page.name] > 0:
+            missing[page.name] -= 1
+    downloaded = len(urls) - missing.total()
     count = plural(len(urls), "site")
     if downloaded < len(urls):
         count = f"{downloaded} of {count}"
@@ -406,22 +407,20 @@ def quiet_if_nobody_reads():
 
 
 @contextlib.contextmanager
-def ctrl_c_ignored():
-    """Ignore Ctrl-C in this `with` block, and in processes started in it.
+def ctrl_c_later():
+    """Hold back Ctrl-C until the end of this `with` block.
 
-    (On Windows, a new process ignores it only after `stay_with_parent`.) Only
-    the main thread receives Ctrl-C, and only it can ignore Ctrl-C. In another
-    thread, this function does nothing. SIGINT is the signal of Ctrl-C, and
-    SIG_IGN means "ignore".
+    Processes that start in the block never receive it. (SIGINT is the signal
+    of Ctrl-C. Windows has no signal mask: there, this does nothing.)
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    old_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, old_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -69,6 +69,7 @@ FAULTS = {
     "/not-http": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "status ?line"),
     "/404": (answer("404 Not Found" + 1000 * "!", NOTHING), "404.*not found"),
     "/500": (answer("500 Oops", NOTHING), "500.*oops"),
+    "/300": (answer("300 Many", NOTHING), "status 300"),
     "/304": (answer("304 Not Modified"), "status 304"),
     "/999": (answer("999 Odd", NOTHING), "999[ ,]|status 999"),
     "/302": (answer("302 Found", NOTHING), "status 302"),
