@@ -410,17 +410,26 @@ def quiet_if_nobody_reads():
 def ctrl_c_later():
     """Hold back Ctrl-C until the end of this `with` block.
 
-    Processes that start in the block never receive it. (SIGINT is the signal
-    of Ctrl-C. Windows has no signal mask: there, this does nothing.)
+    On Linux and macOS, processes that start in the block never receive it.
+    (SIGINT is the signal of Ctrl-C.) Only the main thread receives Ctrl-C, so
+    in another thread, this function does nothing.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    pressed = []
+    old_handler = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    has_mask = hasattr(signal, "pthread_sigmask")  # Windows has none.
+    if has_mask:  # New processes inherit that SIGINT is blocked.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if has_mask:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, old_handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
