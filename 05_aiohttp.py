@@ -60,9 +60,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
-# Limits in seconds: for each attempt to connect (sock_connect), for each wait
-# for more data (sock_read), and for all attempts together, with the look-up
-# of the host (connect).
+# Limits in seconds. sock_connect: each attempt to connect. sock_read: each
+# wait for more data. connect: looking up the host, and all attempts together,
+# a minute.
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 

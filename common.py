@@ -83,10 +83,8 @@ def timed(function):
 
 # ---- The record of one page ----
 
-# A number for each session of this process. (Two processes may both have a
-# session 1. So `show` makes S1, S2, ... from process and number.) A dict would
-# keep all sessions, and their connections. A WeakKeyDictionary forgets a key
-# that nothing else uses.
+# A number for each session of this process. A WeakKeyDictionary forgets a key
+# that nothing else uses. (A dict would keep it, and its connections.)
 session_numbers = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
@@ -129,8 +127,8 @@ class Page(Record):
 
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
-        # After the last change that lesson 5 suggests, *session* is a str.
-        # That cannot be a key of a WeakKeyDictionary (TypeError).
+        # If somebody swaps *url* and *session* (as in lesson 5), *session* is
+        # a str. That cannot be a key of a WeakKeyDictionary (TypeError).
         with contextlib.suppress(TypeError):
             # A session that already has a number keeps it. (The next number
             # is then never used, which does no harm.)
@@ -163,6 +161,7 @@ MAX_BARS = 20
 
 def show(page):
     """Print the line for *page*, a Page that arrived or failed."""
+    # Two processes may both have a session 1.
     session = page.process, page.session
     number = sessions_shown.setdefault(session, len(sessions_shown) + 1)
     url = printable(page.name)
@@ -237,7 +236,8 @@ def chart(records, seconds, noun="page", axis=0):
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    # If the bars fill the run, the run is still a bit longer. Allow 2 %.
+    # In lesson 1, the run is slightly longer than all bars together. Up to 2 %
+    # does not count as longer.
     if len(records) > MAX_BARS or seconds > axis * 1.02:
         as_wide_as = "the run"
         axis = seconds
@@ -336,7 +336,7 @@ def parse(doc, arguments, **own):
         if not url.lower().startswith(("http://", "https://")):
             parser.error("argument URL: must begin with http:// or "
                          f"https://, not {url!r}")
-    for name in ("repeat", *own):
+    for name in ("repeat", *own):  # *own: its names
         number = getattr(options, name)
         if not 1 <= number <= MAX_NUMBER:
             parser.error(f"argument --{name}: must be 1 or more "
@@ -475,6 +475,7 @@ class PracticeHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # Otherwise, most pages take 40 ms more.
 
     def do_GET(self):
+        """Answer a GET request: the server calls this for each one."""
         delay, body = PAGES.get(self.path, (0, b""))
         time.sleep(delay)
         self.send_response(200 if body else 404)
