@@ -87,8 +87,9 @@ async def process_async(step):
     # TaskGroup waits until all its tasks have ended.
     async with asyncio.TaskGroup() as group:
         for name, n in JOBS:
-            # The new task does not start yet. It starts when process_async
-            # waits: at the end of the `async with`.
+            # `create_task` makes a task of the coroutine, and returns it. The
+            # task does not start yet. It starts when process_async waits: at
+            # the end of the `async with`.
             task = group.create_task(calculate_async(name, n, step))
             tasks.append(task)
     return [task.result() for task in tasks]

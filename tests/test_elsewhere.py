@@ -9,8 +9,8 @@ from unittest import mock
 from tests.server import Server
 from tests.support import ENVIRONMENT, README, ROOT
 
-_, CELL, AWAITING_CELL, DASK_LINES = re.findall(
-    r"```python\n(.*?)```", README, re.S)
+_, CELL, AWAITING_CELL = re.findall(r"```python\n(.*?)```", README, re.S)
+DASK_CALL = re.search(r"`(client\.map\(.*?\))`", README)[1]
 NOTEBOOK = all(map(importlib.util.find_spec, ("nbclient", "ipykernel")))
 DASK = importlib.util.find_spec("distributed")
 
@@ -62,18 +62,16 @@ class Dask(unittest.TestCase):
     """Lesson 2 on a cluster of two processes, with two threads each."""
 
     def test_readme(self):
-        from distributed import LocalCluster
+        from distributed import Client, LocalCluster
 
         environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
         with mock.patch.dict(os.environ, environment, clear=True):
             cluster = LocalCluster(n_workers=2, threads_per_worker=2,
                                    dashboard_address=None)
-        with cluster, Server(gate=4) as server, mock.patch("builtins.print"):
-            address = cluster.scheduler_address
-            lines = DASK_LINES.replace("tcp://scheduler:8786", address)
-            lines = re.sub(r"urls = \[.*\]", f"urls = {server.urls}", lines)
-            exec(lines)
+        with cluster, Client(cluster) as client, Server(gate=4) as server:
+            names = {"client": client, "urls": server.urls,
+                     "lesson": importlib.import_module("02_threads")}
+            pages = client.gather(eval(DASK_CALL, names))
             self.assertEqual((len(server.seen), server.most), (9, 4))
-            told = [call.args[1] for call in print.call_args_list]
-        sizes = ["10782 bytes", "1 bytes", "56718 bytes"] * 3
-        self.assertEqual(sorted(told), sorted(sizes))
+        sizes = [page.size for page in pages if not page.error]
+        self.assertEqual(sizes, [10_782, 1, 56_718] * 3)
