@@ -179,12 +179,9 @@ def report(urls, results, seconds):
     if every page arrived, and 1 otherwise.
     """
     pages = [result for result in results if isinstance(result, Page)]
-    # A page counts only if its URL was requested, and is still missing.
-    missing = Counter(urls)  # for each URL, how often
-    for page in pages:
-        if not page.error and missing[page.name] > 0:
-            missing[page.name] -= 1
-    downloaded = len(urls) - missing.total()
+    arrived = Counter(page.name for page in pages if not page.error)
+    # For each URL, `&` keeps the smaller of the two counts.
+    downloaded = (Counter(urls) & arrived).total()
     count = plural(len(urls), "site")
     if downloaded < len(urls):
         count = f"{downloaded} of {count}"
@@ -298,15 +295,19 @@ def run(main):
         # (The output of IDLE cannot be reconfigured.)
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     status = 1
-    with quiet_if_nobody_reads():
+    try:
         try:
             status = main(sys.argv[1:])
         except KeyboardInterrupt:
             status = 130
             print("\nInterrupted.")
+        except Exception:
+            print()  # If the output is closed, this fails, too.
+            raise
         finally:
-            # Now print what is left, so that a closed output is noticed here.
-            print(end="", flush=True)
+            print(end="", flush=True)  # Print what is left.
+    except BrokenPipeError:  # Nobody reads the output any more.
+        os._exit(status)  # ends the program without printing anything
     sys.exit(status)
 
 
@@ -334,8 +335,7 @@ def parse(doc, arguments, **own):
     options = parser.parse_args(arguments)
     for url in options.urls:
         if not url.lower().startswith(("http://", "https://")):
-            parser.error("argument URL: must begin with http:// or "
-                         f"https://, not {url!r}")
+            parser.error(f"not an http:// or https:// URL: {url!r}")
     for name in ("repeat", *own):  # *own: its names
         number = getattr(options, name)
         if not 1 <= number <= MAX_NUMBER:
@@ -383,28 +383,7 @@ def proxy_is_set():
     return bool(getproxies().keys() & {"http", "https"})
 
 
-# ---- Closed pipes, Ctrl-C, ending processes (a learner can skip this) ----
-
-@contextlib.contextmanager
-def quiet_if_nobody_reads():
-    """End this `with` block quietly if nobody reads the output any more.
-
-    In that case, `print` raises a BrokenPipeError, which comes from the
-    `yield` below. (A TaskGroup puts it into an ExceptionGroup.)
-    """
-    try:
-        yield
-    except (BrokenPipeError, ExceptionGroup) as error:
-        if isinstance(error, ExceptionGroup):
-            # `split` returns two groups: BrokenPipeErrors, and all others.
-            _, others = error.split(BrokenPipeError)
-            if others:
-                raise
-        # If the output stayed open, Python would print the rest on exit,
-        # and fail again.
-        with contextlib.suppress(BrokenPipeError):
-            sys.stdout.close()
-
+# ---- Ctrl-C, and the end of processes (a learner can skip this) ----
 
 @contextlib.contextmanager
 def ctrl_c_later():

@@ -106,7 +106,7 @@ class CommandLine(unittest.TestCase):
         for lesson in DOWNLOADING:
             self.check("--nonsense", lesson, "--nonsense")
             for url in ("//a/", "host/page", "ftp://a/", ""):
-                self.check(f"URL: must .*'{url}'", lesson, "http://a/", url)
+                self.check(f"https:// URL: '{url}'", lesson, "http://a/", url)
             self.check("--live", lesson, "--live", "http://a/")
             options = ["--repeat"]
             if lesson in OPTION:

@@ -98,21 +98,31 @@ class Chart(unittest.TestCase):
 class Program(unittest.TestCase):
     """`common.run`: the program around a lesson."""
 
+    def check_exit(self, end, status):
+        with self.assertRaises(SystemExit) as raised:
+            common.run(mock.Mock(side_effect=[end]))
+        self.assertEqual(raised.exception.code, status)
+
     def test_exits(self):
-        """Only Ctrl-C interrupts, and only a closed pipe ends quietly."""
+        for end, status in ((0, 0), (KeyboardInterrupt, 130)):
+            with printed():
+                self.check_exit(end, status)
+
+    def test_closed_output(self):
+        """The program ends quietly, also if a TaskGroup holds the error."""
         closed = BrokenPipeError()
-        of_tasks = ExceptionGroup("of a TaskGroup", [closed])
-        for end, status in (
-            (0, 0), (closed, 1), (of_tasks, 1), (KeyboardInterrupt, 130),
-        ):
-            with printed(), self.assertRaises(SystemExit) as raised:
-                common.run(mock.Mock(side_effect=[end]))
-            self.assertEqual(raised.exception.code, status)
+        output = mock.Mock(**{"write.side_effect": closed})
+        for end in (closed, ExceptionGroup("of a TaskGroup", [closed])):
+            with (
+                contextlib.redirect_stdout(output),
+                mock.patch("os._exit", side_effect=sys.exit),
+            ):
+                self.check_exit(end, 1)
 
     def test_mistakes(self):
         """They are raised, even if they look like an end as above."""
         for error in (OSError(errno.EINVAL, "ours"), asyncio.CancelledError(),
-                      ExceptionGroup("", [BrokenPipeError(), KeyError()])):
+                      ExceptionGroup("of a TaskGroup", [KeyError()])):
             with printed(), self.assertRaises(type(error)):
                 common.run(mock.Mock(side_effect=error))
 
