@@ -68,7 +68,7 @@ def run(lesson, *arguments, env=ENVIRONMENT):
 def start(lesson, *arguments, flags=(), env=ENVIRONMENT):
     """Start *lesson*, a name or a path, as if in a terminal of its own.
 
-    After a minute, it is killed, so that no test waits for it forever.
+    After a minute, it is killed: no test waits forever.
     """
     program = subprocess.Popen(
         [sys.executable, *flags, ROOT / f"{lesson}.py", *arguments],
@@ -76,24 +76,18 @@ def start(lesson, *arguments, flags=(), env=ENVIRONMENT):
         stderr=subprocess.PIPE, encoding="utf-8", env=env,
         start_new_session=True,
     )
-    timer = threading.Timer(60, kill_if_running, [program])
+    timer = threading.Timer(60, kill, [program])
     timer.daemon = True
     timer.start()
     return program
 
 
-def kill_if_running(program):
-    """Kill *program* with all its processes, unless it has ended."""
-    if program.poll() is None:
-        kill(program)
-
-
 def kill(program):
-    """Kill *program*, and what is left of its group of processes."""
-    if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError):  # All have ended.
+    """Kill *program* and all its processes, unless it has ended."""
+    if program.returncode is None:
+        if os.name == "posix":
             os.killpg(program.pid, signal.SIGKILL)
-    program.kill()
+        program.kill()
 
 
 def read_until(program, text):
