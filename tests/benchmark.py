@@ -71,38 +71,32 @@ def download(url):
         return len(response.content)
 
 
-def plain_sync(urls):
-    make_session()
-    for url in urls:
-        print(download(url))
-
-
-def plain_pool(executor_class, urls):
-    with executor_class(4, initializer=make_session) as executor:
-        for size in executor.map(download, urls):
-            print(size)
-
-
-async def fetch(url, session):
-    async with session.get(url) as response:
-        print(len(await response.read()))
-
-
-async def fetch_all(urls):
+async def download_all(urls):
     import aiohttp
 
+    async def fetch(url):
+        async with session.get(url) as response:
+            print(len(await response.read()))
+
     async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*[fetch(url, session) for url in urls])
+        await asyncio.gather(*map(fetch, urls))
 
 
-def plain_aiohttp(urls):
-    asyncio.run(fetch_all(urls))
-
-
-PLAIN = {"01_sync": plain_sync,
-         "02_threads": partial(plain_pool, ThreadPoolExecutor),
-         "03_processes": partial(plain_pool, ProcessPoolExecutor),
-         "05_aiohttp": plain_aiohttp}
+def run_plainest(name, urls):
+    """Download *urls* as lesson *name* does."""
+    if name == "01_sync":
+        make_session()
+        for url in urls:
+            print(download(url))
+    elif name == "05_aiohttp":
+        asyncio.run(download_all(urls))
+    else:
+        pool = ThreadPoolExecutor
+        if name == "03_processes":
+            pool = ProcessPoolExecutor
+        with pool(4, initializer=make_session) as executor:
+            for size in executor.map(download, urls):
+                print(size)
 
 
 # ---- Measuring ----
@@ -146,7 +140,7 @@ def run_here(name, plain, arguments, method):
     """Run a lesson, or its plainest program, here; return the Figures."""
     multiprocessing.set_start_method(method, force=True)
     lesson = import_module(name)  # Imports do not count.
-    function = PLAIN[name] if plain else lesson.main
+    function = partial(run_plainest, name) if plain else lesson.main
     with contextlib.redirect_stdout(io.StringIO()) as output:
         before = processor_seconds(name)
         start = time.perf_counter()
