@@ -15,8 +15,8 @@ Traps
       of one download: who did it, over which session, when, and how it ended.
       `page.arrived(...)` records a response, `page.failed(...)` an exception.
       The function `common.report` counts the Pages without an error.
-    - An exception that means a failed download is recorded in the Page. Any
-      other exception is a bug, so it ends the program, with a traceback.
+    - An exception from a failed download is recorded in the Page. Any other
+      exception is a bug, so it ends the program, with a traceback.
     - A request without `timeout=` may wait forever.
 
 Try
@@ -41,17 +41,16 @@ def request_site(url, session):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All `requests` errors are
-    # OSErrors. Some bad URLs raise a ValueError.) Any other error is a bug,
-    # and is not caught.
     except (OSError, ValueError) as error:
+        # The download failed. (All `requests` errors are OSErrors. Some bad
+        # URLs raise a ValueError.) Any other error is a bug, and not caught.
         page.failed(error)
     else:
         page.arrived(response.status_code, response.content)
     return page
 
 
-@common.timed  # The caller gets a pair: the Pages, and the seconds.
+@common.timed  # The caller gets a pair: the Pages and the seconds.
 def request_all_sites(urls):
     """Download *urls*, a list; show and return their Pages."""
     pages = []

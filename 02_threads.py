@@ -1,23 +1,23 @@
 """A pool of threads, with a session for each thread.
 
-A thread runs a function while other threads run theirs. A *pool* has a
-limited number of *workers*, here threads, that take their work from one
-queue. A *session* is an object that keeps its connections open, and reuses
-them.
+Each thread runs a function, and they take turns: only one thread at a time
+can run Python code, the one that holds the GIL, a global lock. But a thread
+that waits for the network releases the GIL. So all threads can wait at the
+same time. (Free-threaded Python, a special build, has no GIL: its threads can
+compute at the same time, too. For waiting, that makes no difference.)
 
-Only one thread at a time can run Python code: the one that holds the GIL, a
-global lock. But a thread that waits for the network releases the GIL, so
-other threads can run. (Free-threaded Python, a special build, has no GIL: its
-threads can compute at the same time. For waiting, it makes no difference.)
+A *pool* has a limited number of *workers*, here threads, that take their work
+from one queue. A *session* is an object that keeps its connections open, and
+reuses them.
 
 What to look for
     The chart shows four staircases, one for each thread. A thread that has
-    finished a page takes the next one. The ninth page starts last. It needs
-    0.4 seconds, and starts when a thread has finished two shorter pages,
-    after 0.2 + 0.3 seconds. So the run takes 0.9 seconds. Equal shares would
-    be 2.7 / 4 = 0.675 seconds. But a page cannot be split between threads,
-    and here, the last page to start is a long one. (With any number of
-    threads, the run takes at least 0.4 seconds: the slowest page.)
+    finished a page takes the next one. The ninth page starts last, when a
+    thread has finished two pages: after 0.2 + 0.3 seconds. It needs another
+    0.4 seconds, so the run takes 0.9. Equal shares would take 2.7 / 4 = 0.675
+    seconds. But a page cannot be split between threads, and here, the last
+    page to start is a long one. (With any number of threads, the run takes at
+    least 0.4 seconds, as the slowest page does.)
 
 Traps
     - An exception in a thread is kept until you ask for the result. Here,
@@ -25,15 +25,15 @@ Traps
       uses the pool's method `map` instead. If you called `map` and never read
       its results, you would never see an exception.
     - `requests` does not promise that threads can share a session. So each
-      thread makes its own, and stores it in a `threading.local()`. In such an
-      object, a thread sees only the attributes that it has set itself. When
-      the thread ends, its session is deleted, and the connections close.
+      thread makes its own, and stores it in a `threading.local()`. In that
+      one object, each thread has attributes of its own. When the thread ends,
+      its session is deleted, and the connections close.
     - If several threads change the same data, they need a `threading.Lock`,
-      which only one can hold at a time. (The GIL is not enough: Python may
-      switch threads in the middle of a change.) Here, only the main thread
-      prints and appends to `pages`.
+      which only one can hold at a time. (The GIL is not enough. For example,
+      `n += 1` reads n, then stores it: another thread may change n between
+      the two.) Here, only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. So after Ctrl-C, the program
-      waits for the pages in flight (requested, not yet arrived). (Pages of
+      waits for pages *in flight*: requested, not yet arrived. (Pages of
       the practice site fail immediately, because the site stops, too.) A
       second Ctrl-C ends the program immediately, with a traceback.
 
@@ -48,7 +48,7 @@ Try
     Above `page.arrived(response.status_code, response.content)`, add the line
     `sum(range(20_000_000))`
         Each page now needs some computing, too. The threads wait at the same
-        time, but only one at a time can hold the GIL, and compute. So the
+        time, but only one at a time can hold the GIL and compute. So the
         bars grow much longer. Do the same in lesson 3, and compare.
     Change `submit(request_site, url)` to `submit(request_site)`
         A TypeError in a thread. You see it: `result()` raises it again.
@@ -78,17 +78,16 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All `requests` errors are
-    # OSErrors. Some bad URLs raise a ValueError.) Any other error is a bug,
-    # and is not caught.
     except (OSError, ValueError) as error:
+        # The download failed. (All `requests` errors are OSErrors. Some bad
+        # URLs raise a ValueError.) Any other error is a bug, and not caught.
         page.failed(error)
     else:
         page.arrived(response.status_code, response.content)
     return page
 
 
-@common.timed  # The caller gets a pair: the Pages, and the seconds.
+@common.timed  # The caller gets a pair: the Pages and the seconds.
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
@@ -103,9 +102,9 @@ def request_all_sites(urls, workers):
             common.show(page)
             pages.append(page)
     finally:
-        # After Ctrl-C or an error, drop what is left of the queue. (A `with`,
-        # as in the README, would first download all of it.) Do not wait for
-        # pages in flight here: Python does that when the program ends.
+        # After Ctrl-C or an error, drop what is left in the queue. (A `with`,
+        # as in the README, would first download these pages.) Do not wait
+        # here for pages in flight: Python does that when the program ends.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

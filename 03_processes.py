@@ -12,7 +12,7 @@ What to look for
     Windows, on macOS, and on Linux since Python 3.14), the bars begin later.
     For waiting, processes are no better than threads. For computing, they are
     better: several cores can run several processes at the same time. (In
-    free-threaded Python, without a GIL, threads can do so, too.)
+    free-threaded Python, without a GIL, the same is true of threads.)
 
     The summary counts four threads: in each process, one thread downloads.
 
@@ -24,8 +24,8 @@ Traps
       imports this file, to get its functions. Without the `if` at the end,
       the new process would start the lesson again, and so on. (Python stops
       that with an error.) With the `if`, the new process does not start the
-      lesson, because there, `__name__` is not "__main__". On Linux before
-      Python 3.14, a new process is a copy, and imports nothing.
+      lesson, because there, `__name__` is not "__main__". (On Linux before
+      Python 3.14, a new process is a copy, and imports nothing.)
     - An exception in a process is kept until you call `result()`, as in
       lesson 2.
     - What a process prints might not reach a notebook. So each worker returns
@@ -72,17 +72,16 @@ def request_site(url):
     try:
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
-    # These errors mean that the download failed. (All `requests` errors are
-    # OSErrors. Some bad URLs raise a ValueError.) Any other error is a bug,
-    # and is not caught.
     except (OSError, ValueError) as error:
+        # The download failed. (All `requests` errors are OSErrors. Some bad
+        # URLs raise a ValueError.) Any other error is a bug, and not caught.
         page.failed(error)
     else:
         page.arrived(response.status_code, response.content)
     return page
 
 
-@common.timed  # The caller gets a pair: the Pages, and the seconds.
+@common.timed  # The caller gets a pair: the Pages and the seconds.
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
@@ -91,14 +90,14 @@ def request_all_sites(urls, workers):
     workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
     # At the end of the `with`, the pool waits until its queue is empty. The
     # items of a `with` end in reverse order. So after Ctrl-C or an error,
-    # `no_process_left` first ends the processes: the pool need not wait.
+    # `no_process_left` ends the processes first: the pool need not wait.
     with (
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
         common.no_process_left(),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Until they all have started, Ctrl-C has
+        # also starts the processes. Until they have all started, Ctrl-C has
         # to wait. (Otherwise, each of them could print an error.)
         with common.ctrl_c_later():
             futures = [executor.submit(request_site, url) for url in urls]

@@ -1,10 +1,11 @@
 """Coroutines, with sleep in place of the network: nothing to install.
 
 Calling an `async def` function does not run it yet: the call makes a
-*coroutine*. A *task* runs a coroutine. The *event loop* runs all tasks in one
-thread, and goes from task to task. When a task comes to an `await` and must
-wait for the result, it pauses, and the loop turns to another task. A
-*TaskGroup* makes tasks, and waits until all have ended.
+*coroutine*. A *task* is a coroutine that was handed to the *event loop*. The
+loop runs all tasks in one thread, and goes from task to task. When a task
+comes to an `await` and must wait for the result, it pauses, and the loop
+turns to another task. A *TaskGroup* makes tasks, and waits until all have
+ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.
@@ -22,8 +23,8 @@ Traps
       exception that holds the exceptions of the tasks.
     - In an old tutorial, you may see `asyncio.wait(coroutines)`. Since Python
       3.11, that is a TypeError. Use a TaskGroup instead.
-    - `asyncio.run` starts an event loop, runs the coroutine in it, and
-      returns its result. In a notebook or in Spyder, a loop is already
+    - `asyncio.run` starts an event loop, runs a coroutine in it, and
+      returns the result. In a notebook or in Spyder, a loop is already
       running: use `await process_async(1)` there instead.
 
 Try
@@ -32,7 +33,7 @@ Try
     Change `await asyncio.sleep(step)` to `time.sleep(step)`
         6 seconds both times: each job ends before the next one begins.
     Change `await asyncio.sleep(step)` to `asyncio.sleep(step)`
-        In the second half, nothing waits: it is over immediately, and Python
+        The second half does not wait. It is over immediately, and Python
         warns that a coroutine was never awaited.
     Change `await asyncio.sleep(step)` to `sum(range(20_000_000))`, and
     change `time.sleep(step)` to `sum(range(20_000_000))`
@@ -61,7 +62,7 @@ def calculate_sync(name, n, step):
     return record
 
 
-@common.timed  # The caller gets a pair: the records, and the seconds.
+@common.timed  # The caller gets a pair: the records and the seconds.
 def process_sync(step):
     """Do all of JOBS, one after another; return their records."""
     return [calculate_sync(name, n, step) for name, n in JOBS]
@@ -79,7 +80,7 @@ async def calculate_async(name, n, step):
     return record
 
 
-@common.timed  # `await` gives a pair: the records, and the seconds.
+@common.timed  # `await` gives a pair: the records and the seconds.
 async def process_async(step):
     """Do all of JOBS together, a task for each; return their records."""
     tasks = []
@@ -87,9 +88,9 @@ async def process_async(step):
     # TaskGroup waits until all its tasks have ended.
     async with asyncio.TaskGroup() as group:
         for name, n in JOBS:
-            # `create_task` makes a task of the coroutine, and returns it. The
-            # task does not start yet. It starts when process_async waits: at
-            # the end of the `async with`.
+            # `create_task` returns a new task for the coroutine. The task
+            # does not start yet. It starts when process_async waits: at the
+            # end of the `async with`.
             task = group.create_task(calculate_async(name, n, step))
             tasks.append(task)
     return [task.result() for task in tasks]

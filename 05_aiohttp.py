@@ -7,8 +7,9 @@ a task comes to an `await` and must wait for the result, the loop turns to
 another task. A call to `requests` would *block* the loop: during the call, no
 other task could run. So this lesson uses aiohttp, whose calls can be awaited.
 
-All tasks run in one thread, so they can share one *session*: an object that
-keeps connections open, and reuses them.
+All tasks run in one thread, and take turns only at an `await`, never in the
+middle of a change. So they can share one *session*: an object that keeps
+connections open, and reuses them.
 
 What to look for
     All nine bars begin together, so the run takes 0.4 seconds, as long as the
@@ -17,10 +18,10 @@ What to look for
     which is not in this chart, is `request_all_sites` itself.)
 
 Traps
-    - `gather` makes a task for each coroutine, and normally waits for all of
-      them. (A TaskGroup, as in lesson 4, could do so, too.) But if one raises
-      an exception, `gather` raises it immediately. The other tasks run on,
-      until `asyncio.run` cancels them at the end of the program.
+    - `gather` makes a task for each coroutine, and waits for all tasks. (A
+      TaskGroup, as in lesson 4, could do so, too.) But if a task raises an
+      exception, `gather` raises it immediately. The other tasks run on until
+      `asyncio.run` cancels them, at the end of the program.
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
@@ -29,8 +30,8 @@ Traps
       still be on its way. `await response.read()` waits for it.
     - If a library has only blocking functions, `await asyncio.to_thread(...)`
       calls such a function in another thread, and the loop keeps running.
-    - `asyncio.run` starts an event loop, runs the coroutine in it, and
-      returns its result. In a notebook or in Spyder, a loop is already
+    - `asyncio.run` starts an event loop, runs a coroutine in it, and
+      returns the result. In a notebook or in Spyder, a loop is already
       running: use `await` there instead, as the README shows.
 
 Try
@@ -60,9 +61,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
-# Limits in seconds. sock_connect: each attempt to connect. sock_read: each
-# wait for more data. connect: looking up the host, and all attempts together,
-# a minute.
+# Limits in seconds. sock_connect is for one attempt to connect, sock_read for
+# one wait for data, and connect for looking up the host and all attempts.
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
@@ -76,9 +76,9 @@ async def request_site(url, session):
         async with session.get(url, timeout=TIMEOUT) as response:
             response.raise_for_status()  # raises an error for a 404
             body = await response.read()
-    # These errors mean that the download failed. (Some bad URLs raise a
-    # ValueError.) Any other error is a bug, and is not caught.
     except (ClientError, OSError, ValueError) as error:
+        # The download failed. (Some bad URLs raise a ValueError.) Any other
+        # error is a bug, and not caught.
         page.failed(error)
     else:
         page.arrived(response.status, body)
@@ -95,7 +95,7 @@ async def show_site(url, session, semaphore):
     return page
 
 
-@common.timed  # `await` gives a pair: the Pages, and the seconds.
+@common.timed  # `await` gives a pair: the Pages and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list; show and return their Pages."""
     semaphore = asyncio.Semaphore(max(limit, 1))  # at least one task

@@ -7,7 +7,7 @@ One run of a lesson, step by step:
 3. `sites` yields the URLs. If the command line asks for none, `sites` starts
    a practice site: a small web server, which stops after the run.
 4. The lesson's `request_all_sites` downloads the pages. For each one, it
-   makes a record, a `Page`, and prints a line with `show`. The decorator
+   makes a record (a `Page`), and prints a line with `show`. The decorator
    `timed` measures how long all that takes.
 5. `report` prints the rest, and returns the exit status.
 
@@ -43,15 +43,15 @@ PAGES = {
     "/realpython": (0.4, b"<h1>realpython</h1>".ljust(56_718)),
 }
 
-# Seconds to wait for a connection, and then between two parts of a response.
+# Seconds to wait for a connection, and then for each part of a response.
 TIMEOUT = 10
 # The highest number that a command-line option accepts.
 MAX_NUMBER = 10_000
 # The most processes in a pool: Windows allows no more than 61.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
-# The sessions that this run has shown, and the number of each in the output: 1
-# for S1, and so on.
+# The sessions that `show` has printed in this run, of all processes. For each,
+# its number in the output: 1 for S1.
 sessions_shown = {}
 
 
@@ -83,14 +83,15 @@ def timed(function):
 
 # ---- The record of one page ----
 
-# A number for each session of this process. A WeakKeyDictionary forgets a key
-# that nothing else uses. (A dict would keep it, and its connections.)
+# For each session of this process, a number that no other one gets. A
+# WeakKeyDictionary does not keep its keys alive. (A dict would keep sessions
+# alive, and their connections.)
 session_numbers = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
 
 class Record:
-    """The record of a piece of work: who did it, when it started and ended.
+    """The record of a piece of work: who did it, and when.
 
     The worker's name is *worker*, or else *task* (the name of an asyncio
     task), or else the name of the current thread. `start` and `end` are
@@ -128,7 +129,7 @@ class Page(Record):
     def __init__(self, url, session, worker=None, task=None):
         super().__init__(url, worker, task)
         # If somebody swaps *url* and *session* (as in lesson 5), *session* is
-        # a str. That cannot be a key of a WeakKeyDictionary (TypeError).
+        # a str. For that, a WeakKeyDictionary raises a TypeError.
         with contextlib.suppress(TypeError):
             # A session that already has a number keeps it. (The next number
             # is then never used, which does no harm.)
@@ -139,8 +140,8 @@ class Page(Record):
 
     def arrived(self, status, body):
         """Record a response: its *status*, an int, and its *body*, bytes."""
-        # `raise_for_status` lets some other statuses pass, such as 304. (See
-        # RFC 9110, section 15.)
+        # `raise_for_status` also lets some others pass, such as 304. (See RFC
+        # 9110, section 15.)
         success = 200 <= status <= 299
         self.ended("" if success else f"status {status} is not a success")
         self.status = status
@@ -180,7 +181,7 @@ def report(urls, results, seconds):
     """
     pages = [result for result in results if isinstance(result, Page)]
     arrived = Counter(page.name for page in pages if not page.error)
-    # For each URL, `&` keeps the smaller of the two counts.
+    # For each URL, `&` keeps the smaller count: requested or arrived.
     downloaded = (Counter(urls) & arrived).total()
     count = plural(len(urls), "site")
     if downloaded < len(urls):
@@ -233,7 +234,7 @@ def chart(records, seconds, noun="page", axis=0):
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    # In lesson 1, the run is slightly longer than all bars together. Up to 2 %
+    # In lesson 1, the run is slightly longer than all bars together. Up to 2%
     # does not count as longer.
     if len(records) > MAX_BARS or seconds > axis * 1.02:
         as_wide_as = "the run"
@@ -325,7 +326,7 @@ def parse(doc, arguments, **own):
     source.add_argument("urls", nargs="*", default=[], metavar="URL",
                         help="your own pages (default: a practice site)")
     source.add_argument("--live", action="store_true",
-                        help="three real sites, each three times")
+                        help="three real pages, each three times")
     parser.add_argument("--repeat", type=int, default=1, metavar="N",
                         help="all pages N times (default: 1)")
     for name, default in own.items():
@@ -399,7 +400,7 @@ def ctrl_c_later():
     pressed = []
     old_handler = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
     has_mask = hasattr(signal, "pthread_sigmask")  # Windows has none.
-    if has_mask:  # New processes inherit that SIGINT is blocked.
+    if has_mask:  # Processes inherit the mask that blocks SIGINT.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -520,7 +521,7 @@ def serve(for_a_lesson):
         print("Press Ctrl-C to stop the site.", flush=True)
         if for_a_lesson:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            # The pipe closes when the lesson ends, even if it is killed.
+            # This waits: the pipe closes when the lesson ends, or is killed.
             sys.stdin.read()
         else:
             server.serve_forever()
