@@ -223,13 +223,12 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    Normally, the chart is as wide as all bars, laid end to end. (For its
-    second chart, lesson 4 passes *axis*: the seconds of its first one.) If the
-    run is longer, or if there are more than MAX_BARS records, the chart is as
-    wide as the run.
+    Normally, the chart ends at the sum of all times. (For its second chart,
+    lesson 4 passes *axis*, where its first one ended.) If the run is longer,
+    or if there are more than MAX_BARS records, the chart ends with the run.
     """
     total = sum(record.end - record.start for record in records)
-    as_wide_as = "the first one" if axis else "that"
+    ends = "like the first one" if axis else "there"
     axis = axis or total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
@@ -237,11 +236,11 @@ def chart(records, seconds, noun="page", axis=0):
     # In lesson 1, the run is slightly longer than all bars together. Up to 2%
     # does not count as longer.
     if len(records) > MAX_BARS or seconds > axis * 1.02:
-        as_wide_as = "the run"
+        ends = "with the run"
         axis = seconds
-    print(f"\nBy worker, a bar for {shown}, from start to end.")
-    print(f"All {noun}s, laid end to end: {total:.2f} s. "
-          f"The chart is as wide as {as_wide_as}.")
+    print(f"\nBy worker: a bar for {shown}, from start to end.")
+    print(f"The times of all {noun}s add up to {total:.2f} s. "
+          f"The chart ends {ends}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]

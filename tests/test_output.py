@@ -69,18 +69,18 @@ class Chart(unittest.TestCase):
         """There is room for all bars, end to end, and for the whole run."""
         for pages, seconds, axis, width, told in (
             ([page("T", 0, 1)] * 4, 1, 0, 9,
-             "end to end: 4.00 s. The chart is as wide as that."),
+             "add up to 4.00 s. The chart ends there."),
             # The first page began late, and hardly late.
-            ([page("T", 1, 5)], 5, 0, 29, "as wide as the run."),
-            ([page("T", 0.014, 1)], 1, 0, 36, "as wide as that."),
+            ([page("T", 1, 5)], 5, 0, 29, "ends with the run."),
+            ([page("T", 0.014, 1)], 1, 0, 36, "ends there."),
             # The chart before was longer, and shorter.
-            ([page("T", 0, 3)], 3, 6, 18, "as wide as the first one."),
-            ([page("T", 0, 3)], 3, 1, 36, "as wide as the run."),
+            ([page("T", 0, 3)], 3, 6, 18, "ends like the first one."),
+            ([page("T", 0, 3)], 3, 1, 36, "ends with the run."),
             # The page took no time.
-            ([page("T", 1, 1)], 1, 0, 1, "as wide as the run."),
+            ([page("T", 1, 1)], 1, 0, 1, "ends with the run."),
             # There are more pages than rows.
             ([page("T", n, n + 2) for n in range(24)], 25, 0, 3,
-             "first 20 of 24 pages, .* 48.00 s. .* as wide as the run."),
+             "first 20 of 24 pages, .* 48.00 s. .* ends with the run."),
         ):
             words, ruler, rows = self.chart(pages, seconds, axis=axis)
             self.assertRegex(words, told)
