@@ -131,8 +131,7 @@ class Page(Record):
         # If somebody swaps *url* and *session* (as in lesson 5), *session* is
         # a str. For that, a WeakKeyDictionary raises a TypeError.
         with contextlib.suppress(TypeError):
-            # A session that already has a number keeps it. (The next number
-            # is then never used, which does no harm.)
+            # A session that already has a number keeps it.
             self.session = session_numbers.setdefault(session, next(numbers))
         self.status = 0
         self.size = 0
@@ -223,24 +222,18 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    Normally, the chart ends at the sum of all times. (For its second chart,
-    lesson 4 passes *axis*, where its first one ended.) If the run is longer,
-    or if there are more than MAX_BARS records, the chart ends with the run.
+    The chart has room for all bars, laid end to end, and for at least *axis*
+    seconds. If there are more than MAX_BARS records, it ends with the run.
     """
     total = sum(record.end - record.start for record in records)
-    ends = "like the first one" if axis else "there"
-    axis = axis or total
+    axis = max(axis, total, seconds)
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
-        shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    # In lesson 1, the run is slightly longer than all bars together. Up to 2%
-    # does not count as longer.
-    if len(records) > MAX_BARS or seconds > axis * 1.02:
-        ends = "with the run"
         axis = seconds
+        shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
     print(f"\nBy worker: a bar for {shown}, from start to end.")
     print(f"The times of all {noun}s add up to {total:.2f} s. "
-          f"The chart ends {ends}.")
+          f"The run took {seconds:.2f} s.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
@@ -295,19 +288,20 @@ def run(main):
         # (The output of IDLE cannot be reconfigured.)
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     status = 1
+    last = ""
     try:
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+        last = "\nInterrupted.\n"
+    except Exception:
+        last = "\n"  # an empty line, before the traceback
+        raise
+    finally:
         try:
-            status = main(sys.argv[1:])
-        except KeyboardInterrupt:
-            status = 130
-            print("\nInterrupted.")
-        except Exception:
-            print()  # If the output is closed, this fails, too.
-            raise
-        finally:
-            print(end="", flush=True)  # Print what is left.
-    except BrokenPipeError:  # Nobody reads the output any more.
-        os._exit(status)  # ends the program without printing anything
+            print(end=last, flush=True)
+        except BrokenPipeError:  # Nobody reads the output any more.
+            os._exit(status)  # ends the program without printing anything
     sys.exit(status)
 
 

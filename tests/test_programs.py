@@ -47,9 +47,9 @@ def setUpModule():
         DEFAULTS[lesson] = unittest.enterModuleContext(program)
 
 
-def starting_by(method, more=""):
+def starting_by(test, method, more=""):
     """Return an environment: processes start by *method*, and run *more*."""
-    folder = unittest.enterModuleContext(tempfile.TemporaryDirectory())
+    folder = test.enterContext(tempfile.TemporaryDirectory())
     code = (f"import multiprocessing\n"
             f"multiprocessing.set_start_method({method!r}, force=True)\n")
     Path(folder, "sitecustomize.py").write_text(code + more)
@@ -91,7 +91,7 @@ class CtrlC(unittest.TestCase):
             server.delays = {"/jython": 60, "/realpython": 60}
             jython, dice, realpython = server.urls[:3]
             urls = [dice, jython, realpython] * 3
-            program = start(lesson, *urls, env=starting_by(method))
+            program = start(lesson, *urls, env=starting_by(self, method))
             programs.append((program, server, at_once))
         for program, server, at_once in programs:
             with self.subTest(program.args):
@@ -101,10 +101,9 @@ class CtrlC(unittest.TestCase):
                 self.press_and_check(program)
 
     def test_in_the_middle(self):
-        for program in [start_long(lesson) for lesson in DOWNLOADING]:
-            with self.subTest(program.args):
-                read_until(program, " 200 ")
-                self.press_and_check(program)
+        program = start_long("02_threads")
+        read_until(program, " 200 ")
+        self.press_and_check(program)
 
     def test_asyncio_sleep(self):
         """In either half, though the first one never awaits."""
@@ -127,7 +126,7 @@ class CtrlC(unittest.TestCase):
             "        print('Ctrl-C!', file=sys.stderr, flush=True)\n"
             "    os.killpg(0, signal.SIGINT)\n"
         )
-        program = start("03_processes", env=starting_by("spawn", press))
+        program = start("03_processes", env=starting_by(self, "spawn", press))
         status, _, errors = finish(program)
         self.assertEqual((status, errors), (130, ""))
 
@@ -169,15 +168,6 @@ class CutShort(unittest.TestCase):
                     with contextlib.suppress(ConnectionError):  # ended, too
                         self.assertEqual(site.recv(1), b"")
 
-    def test_killed_while_nobody_answers(self):
-        with Server(gate=99) as server:
-            program = start("03_processes", *server.urls)
-            server.wait_until(lambda: server.most == 4)
-            program.kill()
-            finish(program)
-            server.open_gate()
-            server.wait_until(lambda: server.open == 0)
-
     @posix_only
     def test_head(self):
         """`python 02_threads.py | head -1` ends quietly."""
@@ -195,10 +185,10 @@ class CutShort(unittest.TestCase):
 
     def check_error(self, cause, lesson, *arguments, more=""):
         """Start processes by each method; check that *cause* is the error."""
-        programs = {
-            method: start(lesson, *arguments, env=starting_by(method, more))
-            for method in METHODS
-        }
+        programs = {}
+        for method in METHODS:
+            env = starting_by(self, method, more)
+            programs[method] = start(lesson, *arguments, env=env)
         for method, program in programs.items():
             with self.subTest(method):
                 status, _, errors = finish(program)
@@ -273,8 +263,9 @@ class Places(unittest.TestCase):
         programs = {}
         for method in METHODS:
             server = self.enterContext(Server(gate=4))
+            env = starting_by(self, method)
             programs[method] = start("03_processes", *server.urls,
-                                     env=starting_by(method), flags=STRICT)
+                                     env=env, flags=STRICT)
         for method, program in programs.items():
             with self.subTest(method):
                 output = finish_well(program)
@@ -385,9 +376,7 @@ class DefaultRuns(unittest.TestCase):
         self.assertGreaterEqual(float(in_turn), 0.59)  # A clock may be coarse.
         self.assertGreaterEqual(float(together), 0.29)
         first, second = re.findall(r" 0 s +(\d+\.\d+) s\n", output)
-        self.assertAlmostEqual(float(first), float(in_turn), delta=0.03)
-        longer = max(float(in_turn), float(together))  # on a slow machine
-        self.assertAlmostEqual(float(second), longer, delta=0.03)
+        self.assertGreaterEqual(float(second), float(first) - 0.01)
         self.assertIn("done by 1 process, 1 thread\n", output)
         self.assertIn("done by 1 process, 1 thread, 3 tasks\n", output)
         self.assertEqual(common.parse_step("", []), 1)  # the default
