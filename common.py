@@ -58,8 +58,7 @@ sessions_shown = {}
 def timed(function):
     """Make *function* return a pair: its result, and the seconds it took.
 
-    A call begins a new run, whose sessions are S1, S2, ... There are two
-    inner functions, because only an `async def` function can `await`.
+    A call begins a new run: its sessions are S1, S2, ...
     """
 
     @functools.wraps(function)
@@ -69,7 +68,7 @@ def timed(function):
         result = function(*args, **kwargs)
         return result, time.perf_counter() - start
 
-    @functools.wraps(function)
+    @functools.wraps(function)  # the same, for an `async def` function
     async def timed_coroutine(*args, **kwargs):
         sessions_shown.clear()
         start = time.perf_counter()
@@ -95,8 +94,7 @@ class Record:
 
     The worker's name is *worker*, or else *task* (the name of an asyncio
     task), or else the name of the current thread. `start` and `end` are
-    seconds on a clock that all processes share. `error` says what went wrong,
-    if anything.
+    seconds on a clock that all processes share.
     """
 
     def __init__(self, name, worker=None, task=None):
@@ -122,8 +120,8 @@ class Record:
 class Page(Record):
     """The record of the page at *url*, requested over *session*.
 
-    `name` is the URL, and `size` is in bytes. The record holds only plain
-    data, not the session itself. So it can be sent to another process.
+    `name` is the URL, and `size` is in bytes. For the session, the record has
+    only a number. So it can be sent to another process.
     """
 
     def __init__(self, url, session, worker=None, task=None):
@@ -174,9 +172,9 @@ def show(page):
 def report(urls, results, seconds):
     """Print how the run went, and its chart; return the exit status.
 
-    *urls* were requested, and *results*, a list, came back in *seconds*: a
-    Page for each URL, unless somebody has changed the lesson. The status is 0
-    if every page arrived, and 1 otherwise.
+    *urls* were requested, and *results* came back in *seconds*: a Page for
+    each URL, unless somebody has changed the lesson. The status is 0 if every
+    page arrived, and 1 otherwise.
     """
     pages = [result for result in results if isinstance(result, Page)]
     arrived = Counter(page.name for page in pages if not page.error)
@@ -358,7 +356,7 @@ def sites(options):
     usable in a `with`: the block runs at the `yield`.)
     """
     named = LIVE_URLS if options.live else options.urls
-    # `nullcontext(named)` works in a `with`, too. It just yields *named*.
+    # `nullcontext(named)` just yields *named*.
     source = contextlib.nullcontext(named) if named else practice_site()
     with source as urls:
         print("A session (S1, ...) keeps connections open, and reuses them.")
@@ -475,13 +473,10 @@ def practice_site():
     killed. If it cannot start, the program ends with status 1.
     """
     site = subprocess.Popen(
-        [sys.executable, __file__, "--for-a-lesson"],
-        # The site prints its URLs to a pipe. Then it reads from another pipe
-        # until the lesson ends: see `serve`.
+        [sys.executable, __file__, "--for-a-lesson"],  # runs `serve`, below
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, text=True,
-        # With these two, Ctrl-C does not reach the site: the lesson stops the
-        # site. (The second is for Windows.)
+        # Ctrl-C does not reach the site. (The second line is for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
     # Between the lesson and its site, no proxy is used.
