@@ -104,7 +104,7 @@ def request_all_sites(urls, workers):
     finally:
         # After Ctrl-C or an error, drop what is left in the queue. (A `with`,
         # as in the README, would first download these pages.) Do not wait
-        # here for pages in flight: Python does that when the program ends.
+        # here for pages in flight: `main` first stops the practice site.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -88,9 +88,9 @@ def request_all_sites(urls, workers):
     # No more processes than pages, but at least one. MAX_PROCESSES is 61 on
     # Windows: there, a pool cannot have more.
     workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
-    # At the end of the `with`, the pool waits until its queue is empty. The
-    # items of a `with` end in reverse order. So after Ctrl-C or an error,
-    # `no_process_left` ends the processes first: the pool need not wait.
+    # This `with` has two items, and the second one ends first: after Ctrl-C
+    # or an error, `no_process_left` ends the processes. Then the pool has
+    # nothing left to wait for. Normally, it waits until its queue is empty.
     with (
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
         common.no_process_left(),

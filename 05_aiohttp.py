@@ -7,9 +7,9 @@ a task comes to an `await` and must wait for the result, the loop turns to
 another task. A call to `requests` would *block* the loop: during the call, no
 other task could run. So this lesson uses aiohttp, whose calls can be awaited.
 
-All tasks run in one thread, and take turns only at an `await`, never in the
-middle of a change. So they can share one *session*: an object that keeps
-connections open, and reuses them.
+All tasks run in one thread, and take turns only at an `await`. Between two of
+them, nothing can change behind a task's back. So all tasks can share one
+*session*: an object that keeps connections open, and reuses them.
 
 What to look for
     All nine bars begin together, so the run takes 0.4 seconds, as long as the
@@ -98,7 +98,7 @@ async def show_site(url, session, semaphore):
 @common.timed  # `await` gives a pair: the Pages and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list; show and return their Pages."""
-    semaphore = asyncio.Semaphore(max(limit, 1))  # at least one task
+    semaphore = asyncio.Semaphore(max(limit, 1))  # 0 would let no task in.
     # The connector opens the connections. By default, it allows 100 at once.
     # With `--limit 200`, 100 pages would wait inside it, and their bars would
     # include that waiting. `limit=0` removes the connector's own limit.

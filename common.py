@@ -82,9 +82,9 @@ def timed(function):
 
 # ---- The record of one page ----
 
-# For each session of this process, a number that no other one gets. A
-# WeakKeyDictionary does not keep its keys alive. (A dict would keep sessions
-# alive, and their connections.)
+# For each session of this process, a number. (From the process and the number,
+# `show` makes S1, S2, ...) A WeakKeyDictionary does not keep its keys alive: a
+# dict would keep the sessions, and their connections.
 session_numbers = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
@@ -220,8 +220,8 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    The chart has room for all bars, laid end to end, and for at least *axis*
-    seconds. If there are more than MAX_BARS records, it ends with the run.
+    The chart is as wide as all bars, laid end to end, but at least *axis*
+    seconds. With more than MAX_BARS records, it is as wide as the run.
     """
     total = sum(record.end - record.start for record in records)
     axis = max(axis, total, seconds)
@@ -296,6 +296,8 @@ def run(main):
         last = "\n"  # an empty line, before the traceback
         raise
     finally:
+        # Print the last words, if any. `flush` prints all that is left, so a
+        # closed output is noticed here.
         try:
             print(end=last, flush=True)
         except BrokenPipeError:  # Nobody reads the output any more.

@@ -92,10 +92,12 @@ class InOneProcess(unittest.TestCase):
                 self.assertRaises(KeyboardInterrupt),
             ):
                 run("02_threads", *server.urls)
+            threads = [thread for thread in threading.enumerate()
+                       if thread.name.startswith("Thread_")]
+            self.assertEqual(len(threads), 4)  # Nothing waited for them.
             server.open_gate()
-            for thread in threading.enumerate():
-                if thread.name.startswith("Thread_"):
-                    thread.join()
+            for thread in threads:
+                thread.join()
             self.assertEqual(len(server.seen), 4)
 
     def test_a_limit_of_none(self):
