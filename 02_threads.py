@@ -35,7 +35,7 @@ Traps
     - A thread cannot be stopped from outside. So after Ctrl-C, the program
       waits for pages *in flight*: requested, not yet arrived. (Pages of
       the practice site fail immediately, because the site stops, too.) A
-      second Ctrl-C ends the program immediately.
+      second Ctrl-C ends the program immediately, with a traceback.
 
 Try
     python 02_threads.py --workers 9

@@ -20,12 +20,12 @@ Traps
     - A global variable is not shared: each process has its own. The pool
       calls its *initializer*, `start_worker`, once in each new process, so
       that each process makes one session and keeps it.
-    - On Windows, on macOS, and on Linux since Python 3.14, a new process
-      imports this file, to get its functions. Without the `if` at the end,
-      the new process would start the lesson again, and so on. (Python stops
-      that with an error.) With the `if`, the new process does not start the
-      lesson, because there, `__name__` is not "__main__". (On Linux before
-      Python 3.14, a new process is a copy, and imports nothing.)
+    - On Windows, on macOS, and on Linux since Python 3.14, Python imports
+      this file again for the new processes. Without the `if` at the end, that
+      would start the lesson again, and so on. (Python stops that with an
+      error.) The `if` prevents it: in that import, `__name__` is not
+      "__main__". (On Linux before Python 3.14, a new process is a copy of the
+      main one, and imports nothing.)
     - An exception in a process is kept until you call `result()`, as in
       lesson 2.
     - What a process prints might not reach a notebook. So each worker returns
@@ -54,7 +54,7 @@ import requests
 
 import common
 
-session = None
+session = None  # In each new process, `start_worker` makes one.
 
 
 def start_worker():
@@ -62,7 +62,7 @@ def start_worker():
     global session
     session = requests.Session()
     # The worker ignores Ctrl-C, and ends when the main process ends.
-    common.stay_with_parent()
+    common.prepare_worker()
 
 
 def request_site(url):
@@ -85,9 +85,10 @@ def request_site(url):
 def request_all_sites(urls, workers):
     """Download *urls*, a list; show and return their Pages."""
     pages = []
-    # No more processes than pages, but at least one. MAX_PROCESSES is 61 on
-    # Windows: there, a pool cannot have more.
-    workers = min(workers, max(len(urls), 1), common.MAX_PROCESSES)
+    # No more processes than pages, but at least one. On Windows, a pool
+    # cannot have more than 61 (MAX_PROCESSES).
+    workers = min(workers, max(len(urls), 1))
+    workers = min(workers, common.MAX_PROCESSES)
     # This `with` has two items, and the second one ends first: after Ctrl-C
     # or an error, `no_process_left` ends the processes. Then the pool has
     # nothing left to wait for. Normally, it waits until its queue is empty.

@@ -251,7 +251,7 @@ def bar(record, began, axis):
     length = min(max(round(took / axis * BAR_COLUMNS), 1), BAR_COLUMNS)
     left = round((record.start - began) / axis * BAR_COLUMNS)
     left = min(left, BAR_COLUMNS - length)
-    encoding = sys.stdout.encoding or "utf-8"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     block = "\u2588" if encoding.lower().startswith("utf") else "#"
     name = printable(record.name).rstrip("/").split("/")[-1][:10]
     time_taken = "FAILED" if record.error else f"{took:.2f}"
@@ -276,8 +276,8 @@ def run(main):
     """Run *main* with the command line; exit with the status it returns.
 
     Ctrl-C ends the program with one line, and status 130. If its output is
-    closed early (by `| head` on Linux or macOS), it ends quietly, and the
-    status is 1.
+    closed early (by `| head` on Linux or macOS), it ends quietly, whatever
+    else has happened, and the status is 1.
     """
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
@@ -296,8 +296,8 @@ def run(main):
         last = "\n"  # an empty line, before the traceback
         raise
     finally:
-        # Print the last words, if any. `flush` prints all that is left, so a
-        # closed output is noticed here.
+        # Print the last words, and all that is left. (Even an empty line
+        # shows whether somebody still reads.)
         try:
             print(end=last, flush=True)
         except BrokenPipeError:  # Nobody reads the output any more.
@@ -383,9 +383,10 @@ def proxy_is_set():
 def ctrl_c_later():
     """Hold back Ctrl-C until the end of this `with` block.
 
-    On Linux and macOS, processes that start in the block never receive it.
-    (SIGINT is the signal of Ctrl-C.) Only the main thread receives Ctrl-C, so
-    in another thread, this function does nothing.
+    On Linux and macOS, processes that start in the block never receive it,
+    unless a fork server, which starts them, was running before. (SIGINT is
+    the signal of Ctrl-C.) Only the main thread receives Ctrl-C, so in another
+    thread, this function does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -420,7 +421,7 @@ def no_process_left():
         raise
 
 
-def stay_with_parent():
+def prepare_worker():
     """Make this process ignore Ctrl-C, and end when its parent ends.
 
     Ctrl-C reaches all processes of a terminal. Only the parent has to react.
@@ -435,6 +436,10 @@ def stay_with_parent():
         os._exit(1)  # ends this process now, whatever it is doing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A fork server that was started earlier hands on an older environment:
+    # perhaps one in which the practice site was not yet excepted (see there).
+    own = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    os.environ["no_proxy"] = f"{own},127.0.0.1"
     # A daemon thread does not keep its process alive.
     threading.Thread(target=end_with_parent, daemon=True).start()
 
@@ -451,10 +456,11 @@ class PracticeHandler(BaseHTTPRequestHandler):
         """Answer a GET request: the server calls this for each one."""
         delay, body = PAGES.get(self.path, (0, b""))
         time.sleep(delay)
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # A client may leave.
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
 
 class PracticeServer(socketserver.ThreadingTCPServer):
@@ -481,11 +487,11 @@ def practice_site():
         # Ctrl-C does not reach the site. (The second line is for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
-    # Between the lesson and its site, no proxy is used.
     before = os.environ.get("no_proxy")
-    os.environ["no_proxy"] = "127.0.0.1"
     with site:
         try:
+            # Between the lesson and its site, no proxy is used.
+            os.environ["no_proxy"] = "127.0.0.1"
             urls = [site.stdout.readline().strip() for _ in PAGES]
             if not all(urls):
                 sys.exit("The practice site did not start. "

@@ -101,8 +101,8 @@ def read_until(program, text):
 def finish(program):
     """Return the status of *program*, its output and its errors.
 
-    This returns when all processes of the program are gone: until then, they
-    hold its pipes open.
+    This returns when all its processes are gone, except for the practice site:
+    until then, they hold its pipes open.
     """
     with program:
         try:
@@ -143,7 +143,7 @@ def edited(lesson, *changes):
     """
     if lesson == "03_processes":
         changes += (("ProcessPoolExecutor", "ThreadPoolExecutor"),
-                    ("common.stay_with_parent()", "pass"))
+                    ("common.prepare_worker()", "pass"))
     module = types.ModuleType(lesson)
     exec(compile(changed(lesson, *changes), lesson, "exec"), vars(module))
     return module

@@ -105,7 +105,7 @@ class CommandLine(unittest.TestCase):
     def test_wrong_arguments(self):
         for lesson in DOWNLOADING:
             self.check("--nonsense", lesson, "--nonsense")
-            for url in ("//a/", "host/page", "ftp://a/", ""):
+            for url in ("//a/", "host/page", "httpx://a/", ""):
                 self.check(f"https:// URL: '{url}'", lesson, "http://a/", url)
             self.check("--live", lesson, "--live", "http://a/")
             options = ["--repeat"]

@@ -87,10 +87,15 @@ class Chart(unittest.TestCase):
             self.assertEqual(rows[0].count(BLOCK), width)
             self.assertLessEqual(len(rows[0]), len(ruler))
 
+    def test_late_start(self):
+        """A bar begins when its page does, not when the run does."""
+        _, _, rows = self.chart([page("T", 1, 5)], 5)
+        self.assertEqual(rows[0].index(BLOCK), 42 + 7)
+
     def test_equal_times_are_equal_bars(self):
-        # All are printed as 0.40; on this axis, 7 and a half columns.
+        # All are printed as 0.40; on this axis, 3 and a half columns.
         pages = [page("T", 0, 0.396 + n / 1000) for n in range(9)]
-        _, _, rows = self.chart(pages, 1, axis=1.92)
+        _, _, rows = self.chart(pages, 1, axis=4.114)
         self.assertEqual(len({row.count(BLOCK) for row in rows}), 1)
 
 
