@@ -33,9 +33,9 @@ Traps
       `n += 1` reads n, then stores it: another thread may change n between
       the two.) Here, only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. So after Ctrl-C, the program
-      waits for pages *in flight*: requested, not yet arrived. (Pages of
-      the practice site fail immediately, because the site stops, too.) A
-      second Ctrl-C ends the program immediately, with a traceback.
+      waits for pages *in flight*: requested, not yet arrived. (Pages of the
+      practice site fail immediately, because the site stops, too.) A second
+      Ctrl-C ends the program immediately, with a traceback.
 
 Try
     python 02_threads.py --workers 9

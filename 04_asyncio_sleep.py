@@ -23,9 +23,9 @@ Traps
       exception that holds the exceptions of the tasks.
     - In an old tutorial, you may see `asyncio.wait(coroutines)`. Since Python
       3.11, that is a TypeError. Use a TaskGroup instead.
-    - `asyncio.run` starts an event loop, runs a coroutine in it, and
-      returns the result. In a notebook or in Spyder, a loop is already
-      running: use `await process_async(1)` there instead.
+    - `asyncio.run` starts an event loop, runs a coroutine in it, and returns
+      the result. In a notebook or in Spyder, a loop is already running: use
+      `await process_async(1)` there instead.
 
 Try
     python 04_asyncio_sleep.py --step 0.1

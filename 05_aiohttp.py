@@ -7,9 +7,9 @@ a task comes to an `await` and must wait for the result, the loop turns to
 another task. A call to `requests` would *block* the loop: during the call, no
 other task could run. So this lesson uses aiohttp, whose calls can be awaited.
 
-All tasks run in one thread, and take turns only at an `await`. Between two of
-them, nothing can change behind a task's back. So all tasks can share one
-*session*: an object that keeps connections open, and reuses them.
+All tasks run in one thread, and take turns only at an `await`. So no task
+meets an object in the middle of a change, and all can share one *session*: an
+object that keeps connections open, and reuses them.
 
 What to look for
     All nine bars begin together, so the run takes 0.4 seconds, as long as the
@@ -30,9 +30,9 @@ Traps
       still be on its way. `await response.read()` waits for it.
     - If a library has only blocking functions, `await asyncio.to_thread(...)`
       calls such a function in another thread, and the loop keeps running.
-    - `asyncio.run` starts an event loop, runs a coroutine in it, and
-      returns the result. In a notebook or in Spyder, a loop is already
-      running: use `await` there instead, as the README shows.
+    - `asyncio.run` starts an event loop, runs a coroutine in it, and returns
+      the result. In a notebook or in Spyder, a loop is already running: use
+      `await` there instead, as the README shows.
 
 Try
     python 05_aiohttp.py --limit 4

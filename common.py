@@ -121,7 +121,7 @@ class Page(Record):
     """The record of the page at *url*, requested over *session*.
 
     `name` is the URL, and `size` is in bytes. For the session, the record has
-    only a number. So it can be sent to another process.
+    only a number. So a Page can be sent to another process.
     """
 
     def __init__(self, url, session, worker=None, task=None):
@@ -361,7 +361,7 @@ def sites(options):
     # `nullcontext(named)` just yields *named*.
     source = contextlib.nullcontext(named) if named else practice_site()
     with source as urls:
-        print("A session (S1, ...) keeps connections open, and reuses them.")
+        print("A session (S1, ...) keeps connections open for its next pages.")
         print("The pages, as they finish:")
         print(PAGE_ROW.format("worker", "session", "bytes", "status", "URL"))
         yield urls * options.repeat
