@@ -98,8 +98,8 @@ def request_all_sites(urls, workers):
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
-        # also starts the processes. Until they have all started, Ctrl-C has
-        # to wait. (Otherwise, each of them could print an error.)
+        # also starts the processes. Until all have started, Ctrl-C waits:
+        # otherwise, each could print an error. (On Windows, it still may.)
         with common.ctrl_c_later():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

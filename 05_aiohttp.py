@@ -18,10 +18,10 @@ What to look for
     which is not in this chart, is `request_all_sites` itself.)
 
 Traps
-    - `gather` makes a task for each coroutine, and waits for all tasks. (A
-      TaskGroup, as in lesson 4, could do so, too.) But if a task raises an
-      exception, `gather` raises it immediately. The other tasks run on until
-      `asyncio.run` cancels them, at the end of the program.
+    - `gather` makes a task for each coroutine, and waits for all tasks. If
+      one raises an exception, so does `gather`, immediately. `asyncio.run`
+      then cancels the others. (In a notebook, nothing cancels them: their
+      session is closed, so their pages fail. A TaskGroup would cancel them.)
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003

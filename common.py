@@ -283,7 +283,7 @@ def run(main):
 
     Ctrl-C ends the program with one line, and status 130. If its output is
     closed early (by `| head` on Linux or macOS), it ends quietly, whatever
-    else has happened, and the status is 1.
+    else has happened. Then the status is 1, or 130 after Ctrl-C.
     """
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
@@ -442,10 +442,13 @@ def prepare_worker():
         os._exit(1)  # ends this process now, whatever it is doing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A fork server that was started earlier hands on an older environment:
-    # perhaps one in which the practice site was not yet excepted (see there).
-    own = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
-    os.environ["no_proxy"] = f"{own},127.0.0.1"
+    # `practice_site` sets no_proxy. But a fork server that was started before
+    # hands on an older environment. (If no variable names a proxy, no_proxy
+    # must not be set: it would hide the proxy of the system settings.)
+    names = {name.lower() for name in os.environ}
+    if names & {"http_proxy", "https_proxy", "all_proxy"}:
+        own = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+        os.environ["no_proxy"] = f"{own},127.0.0.1"
     # A daemon thread does not keep its process alive.
     threading.Thread(target=end_with_parent, daemon=True).start()
 

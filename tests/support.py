@@ -29,7 +29,8 @@ OPTION = {"02_threads": "--workers", "03_processes": "--workers",
 ENVIRONMENT = {"PYTHONIOENCODING": "utf-8"} | {
     name: value for name, value in os.environ.items()
     if not name.upper().startswith("PYTHON")
-    and not name.upper().endswith(("_PROXY", "_BUNDLE", "_CERT_FILE"))
+    and not name.upper().endswith(
+        ("_PROXY", "_BUNDLE", "_CERT_FILE", "FORCE_COLOR"))
 }
 
 posix_only = unittest.skipUnless(os.name == "posix", "not on Windows")

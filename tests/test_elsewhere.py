@@ -1,6 +1,7 @@
 """A notebook kernel and a Dask cluster, where these are installed."""
 
 import importlib.util
+import multiprocessing
 import os
 import re
 import unittest
@@ -34,12 +35,15 @@ class Notebook(unittest.TestCase):
         return "".join(part.get("text", "") for part in parts)
 
     def test_readme(self):
-        """The cells of the README work, by fork and by spawn."""
-        spawn = "import multiprocessing as m; m.set_start_method('spawn')"
+        """The cells of the README work, by each start method."""
         sleep = ("lesson = importlib.import_module('04_asyncio_sleep')\n"
                  "await lesson.process_async(0.01)")
-        for cells in ((self.first,), (spawn, self.first),
-                      (self.first, sleep, AWAITING_CELL)):
+        runs = [(self.first, sleep, AWAITING_CELL)]
+        for method in multiprocessing.get_all_start_methods():
+            choose = ("import multiprocessing\n"
+                      f"multiprocessing.set_start_method('{method}')")
+            runs.append((choose, self.first, self.first))
+        for cells in runs:
             output = self.run_cells(*cells)
             self.assertIn("\nDownloaded 9 sites in ", output)
             self.assertEqual(output.count(" 200  http://"), 9)

@@ -239,14 +239,16 @@ class Guards(unittest.TestCase):
     def test_prepare_worker(self):
         """It leaves Ctrl-C to its parent, and asks its site past a proxy."""
         context = multiprocessing.get_context("spawn")
-        with (
-            mock.patch.dict(os.environ, {"no_proxy": "a.org"}),
-            ProcessPoolExecutor(1, context, common.prepare_worker) as pool,
-        ):
-            handler = pool.submit(signal.getsignal, signal.SIGINT).result()
-            excepted = pool.submit(os.getenv, "no_proxy").result()
-        self.assertEqual(handler, signal.SIG_IGN)
-        self.assertEqual(excepted, "a.org,127.0.0.1")
+        proxy = {"http_proxy": "http://a", "no_proxy": "a.org"}
+        for own, excepted in ((proxy, "a.org,127.0.0.1"), ({}, None)):
+            with (
+                mock.patch.dict(os.environ, ENVIRONMENT | own, clear=True),
+                ProcessPoolExecutor(1, context, common.prepare_worker) as pool,
+            ):
+                handler = pool.submit(signal.getsignal, signal.SIGINT)
+                variable = pool.submit(os.getenv, "no_proxy")
+            self.assertEqual(handler.result(), signal.SIG_IGN)
+            self.assertEqual(variable.result(), excepted)
 
     def test_the_users_own_processes_live_on(self):
         context = multiprocessing.get_context("spawn")
