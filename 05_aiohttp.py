@@ -19,9 +19,9 @@ What to look for
 
 Traps
     - `gather` makes a task for each coroutine, and waits for all tasks. If
-      one raises an exception, so does `gather`, immediately. `asyncio.run`
-      then cancels the others. (In a notebook, nothing cancels them: their
-      session is closed, so their pages fail. A TaskGroup would cancel them.)
+      one raises an exception, so does `gather`, immediately. The other tasks
+      run on, but then the session is closed, so their pages fail. (A
+      TaskGroup, as in lesson 4, would cancel the other tasks.)
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
       two arguments in the wrong order saw "Downloaded 9 sites in 0.003
