@@ -214,7 +214,8 @@ def in_flight(records):
     changes += [(record.end, -1) for record in records]
     changes.sort()  # by time; at equal times, -1 comes first
     # `accumulate` yields the sum of the first change, of the first two, ...
-    return max(itertools.accumulate(change for _, change in changes))
+    sums = itertools.accumulate(change for _, change in changes)
+    return max(1, *sums)  # 1, even if all records took no time
 
 
 def chart(records, seconds, noun="page", axis=0):

@@ -44,6 +44,7 @@ class Report(unittest.TestCase):
     def test_touching_is_not_overlapping(self):
         pages = [page("P", second, second + 1) for second in range(3)]
         self.assertEqual(common.in_flight(pages), 1)
+        self.assertEqual(common.in_flight([page("P", 1, 1)]), 1)
 
 
 class Chart(unittest.TestCase):
