@@ -429,10 +429,11 @@ def no_process_left():
 
 
 def prepare_worker():
-    """Make this process ignore Ctrl-C, and end when its parent ends.
+    """Prepare this process: it ignores Ctrl-C, and ends when its parent ends.
 
     Ctrl-C reaches all processes of a terminal. Only the parent has to react.
-    In the main process, which has no parent, this function does nothing.
+    Between this process and the practice site, no proxy is used. In the main
+    process, which has no parent, this function does nothing.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
