@@ -38,7 +38,7 @@ Try
     python 05_aiohttp.py --limit 4
         Four pages at a time: 0.9 seconds, as with four threads.
     python 05_aiohttp.py --repeat 10
-        90 pages, all at once, still in about 0.4 seconds.
+        90 pages, all at once: still in less than a second.
     Change `await asyncio.gather(*coroutines)` to
     `[await coroutine for coroutine in coroutines]`
         `await` alone makes nothing concurrent. A coroutine is not yet a task:
