@@ -221,24 +221,19 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    Normally, the chart ends at the sum of all times or, for the second chart
-    of lesson 4, at *axis* seconds, as its first one does. If the run is
-    longer, or has more than MAX_BARS records, the chart ends with the run.
+    The chart has room for all bars end to end, and for the whole run. (The
+    second chart of lesson 4 is as long as its first one: *axis* seconds.) If
+    there are more than MAX_BARS records, the chart is as long as the run.
     """
     total = sum(record.end - record.start for record in records)
-    ends = "like the first one" if axis else "there"
-    axis = axis or total
+    axis = max(axis or total, seconds)
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    # In lesson 1, the run is slightly longer than all bars together. Up to 2%
-    # does not count as longer.
-    if len(records) > MAX_BARS or seconds > axis * 1.02:
-        ends = "with the run"
         axis = seconds
     print(f"\nBy worker: a bar for {shown}, from start to end.")
     print(f"The times of all {noun}s add up to {total:.2f} s. "
-          f"The chart ends {ends}.")
+          f"The chart ends at {axis:.2f} s.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
@@ -293,20 +288,14 @@ def run(main):
         # (The output of IDLE cannot be reconfigured.)
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     status = 1
-    last = ""
     try:
         status = main(sys.argv[1:])
     except KeyboardInterrupt:
         status = 130
-        last = "\nInterrupted.\n"
-    except Exception:
-        last = "\n"  # an empty line, before the traceback
-        raise
     finally:
-        # Print the last words, and all that is left. (Even an empty line
-        # shows whether somebody still reads.)
+        # The last line, even an empty one, shows whether somebody still reads.
         try:
-            print(end=last, flush=True)
+            print("\nInterrupted." if status == 130 else "", flush=True)
         except BrokenPipeError:  # Nobody reads the output any more.
             os._exit(status)  # ends the program without printing anything
     sys.exit(status)
@@ -334,9 +323,6 @@ def parse(doc, arguments, **own):
         parser.add_argument(f"--{name}", type=int, default=default,
                             metavar="N", help=text)
     options = parser.parse_args(arguments)
-    for url in options.urls:
-        if not url.lower().startswith(("http://", "https://")):
-            parser.error(f"not an http:// or https:// URL: {url!r}")
     for name in ("repeat", *own):  # *own: its names
         number = getattr(options, name)
         if not 1 <= number <= MAX_NUMBER:
