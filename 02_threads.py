@@ -32,10 +32,9 @@ Traps
       which only one can hold at a time. (The GIL is not enough. For example,
       `n += 1` reads n, then stores it: another thread may change n between
       the two.) Here, only the main thread prints and appends to `pages`.
-    - A thread cannot be stopped from outside. So after Ctrl-C, the program
-      waits for pages *in flight*: requested, not yet arrived. (Pages of the
-      practice site fail immediately, because the site stops, too.) A second
-      Ctrl-C ends the program immediately, with a traceback.
+    - A thread cannot be stopped from outside. So after Ctrl-C, the threads
+      would still wait for pages *in flight*: requested, not yet arrived. But
+      `common.run` ends the whole process, with all its threads.
 
 Try
     python 02_threads.py --workers 9
@@ -103,8 +102,8 @@ def request_all_sites(urls, workers):
             pages.append(page)
     finally:
         # After Ctrl-C or an error, drop what is left in the queue. (A `with`,
-        # as in the README, would first download these pages.) Do not wait
-        # here for pages in flight: `main` first stops the practice site.
+        # as in the README, would first download these pages.) And do not wait
+        # for the pages in flight.
         executor.shutdown(wait=False, cancel_futures=True)
     return pages
 

@@ -20,12 +20,12 @@ Traps
     - A global variable is not shared: each process has its own. The pool
       calls its *initializer*, `start_worker`, once in each new process, so
       that each process makes one session and keeps it.
-    - On Windows, on macOS, and on Linux since Python 3.14, Python imports
-      this file again for the new processes. Without the `if` at the end, that
-      would start the lesson again, and so on. (Python stops that with an
-      error.) The `if` prevents it: in that import, `__name__` is not
-      "__main__". (On Linux before Python 3.14, a new process is a copy of the
-      main one, and imports nothing.)
+    - On Windows, on macOS, and on Linux since Python 3.14, a new process
+      first imports this file, to find its functions. In that import,
+      `__name__` is not "__main__". So the `if` at the end does not run the
+      lesson again. Without the `if`, Python would stop with an error. (On
+      Linux before Python 3.14, a new process is a copy, a *fork*, of the main
+      one, and imports nothing.)
     - An exception in a process is kept until you call `result()`, as in
       lesson 2.
     - What a process prints might not reach a notebook. So each worker returns

@@ -7,15 +7,15 @@ a task comes to an `await` and must wait for the result, the loop turns to
 another task. A call to `requests` would *block* the loop: during the call, no
 other task could run. So this lesson uses aiohttp, whose calls can be awaited.
 
-All tasks run in one thread, and take turns only at an `await`. So no task
-meets an object in the middle of a change, and all can share one *session*: an
-object that keeps connections open, and reuses them.
+All tasks run in one thread, and take turns only at an `await`. The *session*
+of aiohttp (an object that keeps its connections open, and reuses them) is
+made for that. So all tasks can share one.
 
 What to look for
     All nine bars begin together, so the run takes 0.4 seconds, as long as the
-    slowest page. If `request_site` blocked the loop (with `requests`, say),
-    the chart would be one staircase, as in lesson 1: 2.7 seconds. (Task-1,
-    which is not in this chart, is `request_all_sites` itself.)
+    slowest page. (Task-1, not in the chart, is `request_all_sites` itself.)
+    If each download blocked the loop (with `requests`, say), only one page
+    would be in flight at a time: one staircase, as in lesson 1, 2.7 seconds.
 
 Traps
     - `gather` makes a task for each coroutine, and waits for all tasks. If

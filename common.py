@@ -186,7 +186,8 @@ def report(urls, results, seconds):
     print(f"\nDownloaded {count} in {seconds:.2f} seconds")
     for result in results:
         if not isinstance(result, Page):
-            print(f"This came back instead of a Page: {result!r}")
+            text = printable(repr(result))
+            print(f"This came back instead of a Page: {text}")
     if pages:
         print(f"The work was done by {who_worked(pages)}")
         print("Highest number of pages in flight (requested, not yet arrived):"
@@ -221,19 +222,22 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    The chart has room for all bars end to end, and for the whole run. (The
-    second chart of lesson 4 is as long as its first one: *axis* seconds.) If
-    there are more than MAX_BARS records, the chart is as long as the run.
+    Normally, the chart ends at the sum of all times or, for the second chart
+    of lesson 4, at *axis* seconds, as its first one does. If the run is
+    longer, or has more than MAX_BARS records, the chart ends with the run.
     """
     total = sum(record.end - record.start for record in records)
-    axis = max(axis or total, seconds)
+    ends = "like the first one" if axis else "there"
+    axis = axis or total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
+    if len(records) > MAX_BARS or seconds > axis:
+        ends = "with the run"
         axis = seconds
     print(f"\nBy worker: a bar for {shown}, from start to end.")
     print(f"The times of all {noun}s add up to {total:.2f} s. "
-          f"The chart ends at {axis:.2f} s.")
+          f"The chart ends {ends}.")
     ruler = "0 s" + f"{axis:.2f} s".rjust(BAR_COLUMNS - 3)
     print(BAR_ROW.format("worker", noun, "seconds", ruler))
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
@@ -298,6 +302,8 @@ def run(main):
             print("\nInterrupted." if status == 130 else "", flush=True)
         except BrokenPipeError:  # Nobody reads the output any more.
             os._exit(status)  # ends the program without printing anything
+    if status == 130:
+        os._exit(130)  # ends it now: `sys.exit` would wait for its threads
     sys.exit(status)
 
 

@@ -70,17 +70,17 @@ class Chart(unittest.TestCase):
         """There is room for all bars, end to end, and for the whole run."""
         for pages, seconds, axis, width, told in (
             ([page("T", 0, 1)] * 4, 1, 0, 9,
-             "each page, .* add up to 4.00 s. The chart ends at 4.00 s."),
+             "each page, .* add up to 4.00 s. The chart ends there."),
             # The first page began late.
-            ([page("T", 1, 5)], 5, 0, 29, "ends at 5.00 s."),
+            ([page("T", 1, 5)], 5, 0, 29, "ends with the run."),
             # The chart before was longer, and shorter.
-            ([page("T", 0, 3)], 3, 6, 18, "ends at 6.00 s."),
-            ([page("T", 0, 3)], 3, 1, 36, "ends at 3.00 s."),
+            ([page("T", 0, 3)], 3, 6, 18, "ends like the first one."),
+            ([page("T", 0, 3)], 3, 1, 36, "ends with the run."),
             # The page took no time.
-            ([page("T", 1, 1)], 1, 0, 1, "ends at 1.00 s."),
+            ([page("T", 1, 1)], 1, 0, 1, "ends with the run."),
             # There are more pages than rows.
             ([page("T", n, n + 2) for n in range(24)], 25, 0, 3,
-             "first 20 of 24 pages, .* 48.00 s. The chart ends at 25.00 s."),
+             "first 20 of 24 pages, .* 48.00 s. The chart ends with the run."),
         ):
             words, ruler, rows = self.chart(pages, seconds, axis=axis)
             self.assertRegex(words, told)

@@ -83,8 +83,8 @@ class CtrlC(unittest.TestCase):
         self.assertNotIn(too_late, output)
 
     def test_while_nobody_answers(self):
-        """Not in lesson 2: its threads would wait for ten seconds."""
-        cases = [("01_sync", 1, "spawn"), ("05_aiohttp", 6, "spawn")]
+        cases = [("01_sync", 1, "spawn"), ("02_threads", 4, "spawn"),
+                 ("05_aiohttp", 6, "spawn")]
         cases += [("03_processes", 4, method) for method in METHODS]
         programs = []
         for lesson, at_once, method in cases:
