@@ -2,14 +2,13 @@
 
 One run of a lesson, step by step:
 
-1. `run` calls the lesson's `main` with the arguments of the command line.
-2. `parse` reads them.
-3. `sites` yields the URLs. If the command line asks for none, `sites` starts
+1. `run` calls the lesson's `main` with the command line. `parse` reads it.
+2. `sites` yields the URLs. If the command line asks for none, `sites` starts
    a practice site: a small web server, which stops after the run.
-4. The lesson's `request_all_sites` downloads the pages. For each one, it
+3. The lesson's `request_all_sites` downloads the pages. For each one, it
    makes a record (a `Page`), and prints a line with `show`. The decorator
    `timed` measures how long all that takes.
-5. `report` prints the rest, and returns the exit status.
+4. `report` prints the rest, and returns the exit status.
 
 `python common.py` starts only the practice site, for a browser or for curl.
 """
@@ -35,25 +34,17 @@ from urllib.request import getproxies
 LIVE_URLS = ["https://www.jython.org", "http://olympus.realpython.org/dice",
              "https://realpython.com"] * 3
 
-# The practice site: for each path, the seconds until it answers, and the
-# body of the page.
+# The practice site: for each path, the seconds until it answers, and the body.
 PAGES = {
     "/jython": (0.2, b"<h1>jython</h1>".ljust(10_782)),
     "/dice": (0.3, b"4"),
     "/realpython": (0.4, b"<h1>realpython</h1>".ljust(56_718)),
 }
 
-# Seconds to wait for a connection, and then for each part of a response.
-TIMEOUT = 10
-# The highest number that a command-line option accepts.
-MAX_NUMBER = 10_000
+TIMEOUT = 10  # seconds: to connect, and then for each part of a response
+MAX_NUMBER = 10_000  # the highest that a command-line option accepts
 # The most processes in a pool: Windows allows no more than 61.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
-
-# The sessions that `show` has printed in this run, of all processes. For each,
-# its number in the output: 1 for S1.
-sessions_shown = {}
-
 
 def timed(function):
     """Make *function* return a pair: its result, and the seconds it took.
@@ -82,10 +73,10 @@ def timed(function):
 
 # ---- The record of one page ----
 
-# For each session of this process, a number. (From the process and the number,
-# `show` makes S1, S2, ...) A WeakKeyDictionary does not keep its keys alive: a
-# dict would keep the sessions, and their connections.
-session_numbers = weakref.WeakKeyDictionary()
+# For each session of this process, an id: the process and a number. A
+# WeakKeyDictionary does not keep its keys alive: a dict would keep the
+# sessions, and their connections.
+session_ids = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
 
@@ -100,9 +91,10 @@ class Record:
     def __init__(self, name, worker=None, task=None):
         self.name = name
         self.process = os.getpid()
-        self.thread = threading.current_thread().name
+        self.thread = threading.get_native_id()  # from the operating system
         self.task = task
-        self.worker = worker or task or self.thread  # the first that is given
+        # The first that is given:
+        self.worker = worker or task or threading.current_thread().name
         self.session = None
         self.error = ""
         self.start = time.perf_counter()
@@ -121,7 +113,7 @@ class Page(Record):
     """The record of the page at *url*, requested over *session*.
 
     `name` is the URL, and `size` is in bytes. For the session, the record has
-    only a number. So a Page can be sent to another process.
+    only an id. So a Page can be sent to another process.
     """
 
     def __init__(self, url, session, worker=None, task=None):
@@ -129,8 +121,9 @@ class Page(Record):
         # If somebody swaps *url* and *session* (as in lesson 5), *session* is
         # a str. For that, a WeakKeyDictionary raises a TypeError.
         with contextlib.suppress(TypeError):
-            # A session that already has a number keeps it.
-            self.session = session_numbers.setdefault(session, next(numbers))
+            # A session that already has an id keeps it.
+            new_id = self.process, next(numbers)
+            self.session = session_ids.setdefault(session, new_id)
         self.status = 0
         self.size = 0
         self.error = "did not finish"
@@ -156,12 +149,15 @@ BAR_ROW = "{:<22} {:<10} {:>7} {}"  # a page in the chart
 BAR_COLUMNS = 36
 MAX_BARS = 20
 
+# The sessions that `show` has printed in this run, by id. For each, its number
+# in the output: 1 for S1.
+sessions_shown = {}
+
 
 def show(page):
     """Print the line for *page*, a Page that arrived or failed."""
-    # Two processes may both have a session 1.
-    session = page.process, page.session
-    number = sessions_shown.setdefault(session, len(sessions_shown) + 1)
+    next_number = len(sessions_shown) + 1
+    number = sessions_shown.setdefault(page.session, next_number)
     url = printable(page.name)
     columns = page.size, page.status, url
     if page.error:
@@ -200,10 +196,9 @@ def who_worked(records):
     """Return, as a str, how many processes, threads, ... did the work."""
     counts = []
     for noun in ("process", "thread", "task", "session"):
-        # Each noun is also an attribute of a Record. The set holds pairs,
-        # because two processes may both have a MainThread, say.
-        found = {(record.process, getattr(record, noun))
-                 for record in records if getattr(record, noun)}
+        # Each noun is also an attribute of a Record.
+        found = {getattr(record, noun) for record in records}
+        found.discard(None)  # no task, or no session
         if found:
             counts.append(plural(len(found), noun))
     return ", ".join(counts)
@@ -243,8 +238,7 @@ def chart(records, seconds, noun="page", axis=0):
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
     # Group by worker. Shorter names first: Thread_9 comes before Thread_10.
     rows.sort(key=lambda row: (len(row.worker), row.worker, row.process))
-    # The run ended with its last piece of work, or soon after. (In lesson 3,
-    # the processes have to end, too.) So it began about *seconds* earlier.
+    # The run ended with its last record, or soon after.
     began = max(record.end for record in records) - seconds
     for record in rows:
         print(bar(record, began, axis))
@@ -322,19 +316,22 @@ def parse(doc, arguments, **own):
                         help="your own pages (default: a practice site)")
     source.add_argument("--live", action="store_true",
                         help="three real pages, each three times")
-    parser.add_argument("--repeat", type=int, default=1, metavar="N",
+    parser.add_argument("--repeat", type=number, default=1, metavar="N",
                         help="all pages N times (default: 1)")
     for name, default in own.items():
         text = f"at most N pages in flight at once (default: {default})"
-        parser.add_argument(f"--{name}", type=int, default=default,
+        parser.add_argument(f"--{name}", type=number, default=default,
                             metavar="N", help=text)
-    options = parser.parse_args(arguments)
-    for name in ("repeat", *own):  # *own: its names
-        number = getattr(options, name)
-        if not 1 <= number <= MAX_NUMBER:
-            parser.error(f"argument --{name}: must be 1 or more "
-                         f"(at most {MAX_NUMBER}), not {number}")
-    return options
+    return parser.parse_args(arguments)
+
+
+def number(text):
+    """Return *text*, from the command line, as an int, if it is in range."""
+    value = int(text)
+    if 1 <= value <= MAX_NUMBER:
+        return value
+    raise argparse.ArgumentTypeError(
+        f"must be 1 or more (at most {MAX_NUMBER}), not {value}")
 
 
 def parse_step(doc, arguments):
@@ -369,9 +366,8 @@ def sites(options):
 def proxy_is_set():
     """Return whether the environment or the system settings name a proxy.
 
-    With trust_env, aiohttp uses the proxy. But then, for each page, it also
-    looks for a .netrc file, in another thread. So lesson 5 sets trust_env
-    only if there is a proxy.
+    With trust_env, aiohttp uses it. But then, for each page, it also looks for
+    a .netrc file. So lesson 5 sets trust_env only if there is a proxy.
     """
     return bool(getproxies().keys() & {"http", "https"})
 
@@ -407,10 +403,7 @@ def ctrl_c_later():
 
 @contextlib.contextmanager
 def no_process_left():
-    """If an exception ends this `with` block, end its processes, too.
-
-    Processes that were started before the block are left alone.
-    """
+    """If an exception ends this `with` block, end the processes it started."""
     before = set(multiprocessing.active_children())
     try:
         yield
@@ -423,7 +416,6 @@ def no_process_left():
 def prepare_worker():
     """Prepare this process: it ignores Ctrl-C, and ends when its parent ends.
 
-    Ctrl-C reaches all processes of a terminal. Only the parent has to react.
     Between this process and the practice site, no proxy is used. In the main
     process, which has no parent, this function does nothing.
     """
@@ -439,8 +431,7 @@ def prepare_worker():
     # `practice_site` sets no_proxy. But a fork server that was started before
     # hands on an older environment. (If no variable names a proxy, no_proxy
     # must not be set: it would hide the proxy of the system settings.)
-    names = {name.lower() for name in os.environ}
-    if names & {"http_proxy", "https_proxy", "all_proxy"}:
+    if any(name.lower().endswith("_proxy") for name in os.environ):
         own = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
         os.environ["no_proxy"] = f"{own},127.0.0.1"
     # A daemon thread does not keep its process alive.
@@ -467,11 +458,9 @@ class PracticeHandler(BaseHTTPRequestHandler):
 
 
 class PracticeServer(socketserver.ThreadingTCPServer):
-    """The server: it makes a thread for each connection.
+    """The server: it makes a thread for each connection."""
 
-    (An HTTPServer would look up the machine's name, which may take seconds.)
-    """
-
+    # (An HTTPServer would look up the machine's name, which may take seconds.)
     request_queue_size = 1024  # With the default, 5, some clients wait 1 s.
     daemon_threads = True  # The server ends without waiting for its threads.
 
@@ -484,7 +473,7 @@ def practice_site():
     killed. If it cannot start, the program ends with status 1.
     """
     site = subprocess.Popen(
-        [sys.executable, __file__, "--for-a-lesson"],  # runs `serve`, below
+        [sys.executable, __file__],  # runs `serve`, below
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, text=True,
         # Ctrl-C does not reach the site. (The second line is for Windows.)
@@ -510,22 +499,22 @@ def practice_site():
                 os.environ["no_proxy"] = before
 
 
-def serve(for_a_lesson):
-    """Serve the site until Ctrl-C or, for a lesson, until the lesson ends."""
+def serve():
+    """Serve the practice site until Ctrl-C, or until the input ends.
+
+    For a lesson, the input is a pipe. It ends when the lesson ends, even if
+    the lesson is killed.
+    """
     # Port 0 means any free port.
     with PracticeServer(("127.0.0.1", 0), PracticeHandler) as server:
         port = server.server_address[1]
         for path in PAGES:
             print(f"http://127.0.0.1:{port}{path}")
         print("Press Ctrl-C to stop the site.", flush=True)
-        if for_a_lesson:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            # This waits: the pipe closes when the lesson ends, or is killed.
-            sys.stdin.read()
-        else:
-            server.serve_forever()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sys.stdin.read()  # waits for the end of the input
 
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        serve(for_a_lesson=sys.argv[1:] == ["--for-a-lesson"])
+        serve()
