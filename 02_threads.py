@@ -12,22 +12,22 @@ reuses them.
 
 What to look for
     The chart shows four staircases, one for each thread. A thread that has
-    finished a page takes the next one. The ninth page starts last, when a
-    thread has finished two pages: after 0.2 + 0.3 seconds. It needs another
-    0.4 seconds, so the run takes 0.9. Equal shares would take 2.7 / 4 = 0.675
-    seconds. But a page cannot be split between threads, and here, the last
-    page to start is a long one. (With any number of threads, the run takes at
-    least 0.4 seconds, as the slowest page does.)
+    finished a page takes the next one. The ninth page starts last, when the
+    first thread has finished two pages: after 0.2 + 0.3 seconds. It needs
+    another 0.4 seconds, so the run takes 0.9. Equal shares would take
+    2.7 / 4 = 0.675 seconds. But a page cannot be split between threads, and
+    here, the last page to start is a long one. (With any number of threads,
+    the run takes at least as long as the slowest page: 0.4 seconds.)
 
 Traps
     - An exception in a thread is kept until you ask for the result. Here,
-      `future.result()` raises it again, in the main thread. The README
-      uses the pool's method `map` instead. If you called `map` and never read
-      its results, you would never see an exception.
+      `future.result()` raises it again, in the main thread. With the pool's
+      method `map`, as in the README, you must read the results: otherwise,
+      you would never see an exception.
     - `requests` does not promise that threads can share a session. So each
-      thread makes its own, and stores it in a `threading.local()`. In that
-      one object, each thread has attributes of its own. When the thread ends,
-      its session is deleted, and the connections close.
+      thread makes its own, and stores it in a `threading.local()`, where each
+      thread sees only its own attributes. When the thread ends, its session
+      is deleted, and the connections close.
     - If several threads change the same data, they need a `threading.Lock`,
       which only one can hold at a time. (The GIL is not enough. For example,
       `n += 1` reads n, then stores it: another thread may change n between
@@ -47,8 +47,8 @@ Try
     Above `page.arrived(response.status_code, response.content)`, add the line
     `sum(range(20_000_000))`
         Each page now needs some computing, too. The threads wait at the same
-        time, but only one at a time can hold the GIL and compute. So the
-        bars grow much longer. Do the same in lesson 3, and compare.
+        time, but only one at a time can hold the GIL and compute. So most
+        pages take much longer. Do the same in lesson 3, and compare.
     Change `submit(request_site, url)` to `submit(request_site)`
         A TypeError in a thread. You see it: `result()` raises it again.
 """

@@ -23,7 +23,7 @@ Traps
     - On Windows, on macOS, and on Linux since Python 3.14, a new process
       first imports this file, to find its functions. In that import,
       `__name__` is not "__main__". So the `if` at the end does not run the
-      lesson again. Without the `if`, Python would stop with an error. (On
+      lesson again. Without it, Python would stop there with an error. (On
       Linux before Python 3.14, a new process is a copy, a *fork*, of the main
       one, and imports nothing.)
     - An exception in a process is kept until you call `result()`, as in

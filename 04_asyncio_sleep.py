@@ -80,7 +80,7 @@ async def calculate_async(name, n, step):
     return record
 
 
-@common.timed  # `await` gives a pair: the records and the seconds.
+@common.timed  # The caller gets a pair: the records and the seconds.
 async def process_async(step):
     """Do all of JOBS together, a task for each; return their records."""
     tasks = []

@@ -20,7 +20,7 @@ What to look for
 Traps
     - `gather` makes a task for each coroutine, and waits for all tasks. If
       one raises an exception, so does `gather`, immediately. The other tasks
-      run on, but then the session is closed, so their pages fail. (A
+      run on, but then the session is closed, so their pages are lost. (A
       TaskGroup, as in lesson 4, would cancel the other tasks.)
     - `gather(..., return_exceptions=True)` returns exceptions as if they were
       results. Then a bug looks like a quick success. A learner who passed
@@ -42,13 +42,13 @@ Try
     Change `await asyncio.gather(*coroutines)` to
     `[await coroutine for coroutine in coroutines]`
         `await` alone makes nothing concurrent. A coroutine is not yet a task:
-        here, each one begins only when the one before it has ended. The run
-        takes 2.7 seconds.
+        Task-1 runs each one, when the one before it has ended. The run takes
+        2.7 seconds.
     Above `page.arrived(response.status, body)`, add the line
     `sum(range(20_000_000))`
         Each page now needs some computing. All requests are sent before the
         first task computes, so all bars still begin together. But while one
-        task computes, all others have to wait. So the bars grow much longer.
+        task computes, all others have to wait. So most pages take longer.
     Change `await request_site(url, session)` to
     `await request_site(session, url)`
         The learner's mistake. Here, the program ends with an AttributeError:
@@ -95,13 +95,13 @@ async def show_site(url, session, semaphore):
     return page
 
 
-@common.timed  # `await` gives a pair: the Pages and the seconds.
+@common.timed  # The caller gets a pair: the Pages and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list; show and return their Pages."""
     semaphore = asyncio.Semaphore(max(limit, 1))  # 0 would let no task in.
     # The connector opens the connections. By default, it allows 100 at once.
-    # With `--limit 200`, 100 pages would wait inside it, and their bars would
-    # include that waiting. `limit=0` removes the connector's own limit.
+    # Of 200 pages at once, 100 would wait inside it, and their bars would
+    # include that waiting. For a connector, `limit=0` means no limit.
     connector = TCPConnector(limit=0)
     # With trust_env, aiohttp uses a proxy, but takes more time for each page.
     proxy = common.proxy_is_set()

@@ -46,6 +46,7 @@ MAX_NUMBER = 10_000  # the highest that a command-line option accepts
 # The most processes in a pool: Windows allows no more than 61.
 MAX_PROCESSES = 61 if sys.platform == "win32" else MAX_NUMBER
 
+
 def timed(function):
     """Make *function* return a pair: its result, and the seconds it took.
 
@@ -73,9 +74,9 @@ def timed(function):
 
 # ---- The record of one page ----
 
-# For each session of this process, an id: the process and a number. A
-# WeakKeyDictionary does not keep its keys alive: a dict would keep the
-# sessions, and their connections.
+# For each session of this process, an id: the process and a number (not that
+# of S1). A WeakKeyDictionary does not keep its keys alive: a dict would keep
+# the sessions, and their connections.
 session_ids = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
@@ -291,10 +292,10 @@ def run(main):
     except KeyboardInterrupt:
         status = 130
     finally:
-        # The last line, even an empty one, shows whether somebody still reads.
+        # If nobody reads the output any more, printing this line fails.
         try:
             print("\nInterrupted." if status == 130 else "", flush=True)
-        except BrokenPipeError:  # Nobody reads the output any more.
+        except BrokenPipeError:
             os._exit(status)  # ends the program without printing anything
     if status == 130:
         os._exit(130)  # ends it now: `sys.exit` would wait for its threads
@@ -479,7 +480,7 @@ def practice_site():
         # Ctrl-C does not reach the site. (The second line is for Windows.)
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
-    before = os.environ.get("no_proxy")
+    old_no_proxy = os.environ.get("no_proxy")
     with site:
         try:
             # Between the lesson and its site, no proxy is used.
@@ -495,8 +496,8 @@ def practice_site():
         finally:
             site.terminate()
             os.environ.pop("no_proxy", None)
-            if before is not None:
-                os.environ["no_proxy"] = before
+            if old_no_proxy is not None:
+                os.environ["no_proxy"] = old_no_proxy
 
 
 def serve():
