@@ -87,8 +87,7 @@ def request_all_sites(urls, workers):
     pages = []
     # No more processes than pages, but at least one. On Windows, a pool
     # cannot have more than 61 (MAX_PROCESSES).
-    workers = min(workers, max(len(urls), 1))
-    workers = min(workers, common.MAX_PROCESSES)
+    workers = max(1, min(workers, len(urls), common.MAX_PROCESSES))
     # This `with` has two items, and the second one ends first: after Ctrl-C
     # or an error, `no_process_left` ends the processes. Then the pool has
     # nothing left to wait for. Normally, it waits until its queue is empty.

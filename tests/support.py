@@ -69,12 +69,11 @@ def run(lesson, *arguments, env=ENVIRONMENT):
 def start(lesson, *arguments, flags=(), env=ENVIRONMENT):
     """Start *lesson*, a name or a path, as if in a terminal of its own.
 
-    Its input does not end, as in a terminal. After a minute, it is killed: no
-    test waits forever.
+    After a minute, it is killed: no test waits forever.
     """
     program = subprocess.Popen(
         [sys.executable, *flags, ROOT / f"{lesson}.py", *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, encoding="utf-8", env=env,
         start_new_session=True,
     )
