@@ -42,8 +42,8 @@ def request_site(url, session):
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
     except (OSError, ValueError) as error:
-        # The download failed. (All `requests` errors are OSErrors. Some bad
-        # URLs raise a ValueError.) Any other error is a bug, and not caught.
+        # The download failed. (All `requests` errors are OSErrors. A few bad
+        # URLs raise only a ValueError.) Any other error is a bug.
         page.failed(error)
     else:
         page.arrived(response.status_code, response.content)

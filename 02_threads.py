@@ -1,7 +1,7 @@
 """A pool of threads, with a session for each thread.
 
-Each thread runs a function, and they take turns: only one thread at a time
-can run Python code, the one that holds the GIL, a global lock. But a thread
+Each thread runs a function, and they take turns: only one thread at a time,
+the one that holds the GIL (a global lock), can run Python code. But a thread
 that waits for the network releases the GIL. So all threads can wait at the
 same time. (Free-threaded Python, a special build, has no GIL: its threads can
 compute at the same time, too. For waiting, that makes no difference.)
@@ -12,9 +12,9 @@ reuses them.
 
 What to look for
     The chart shows four staircases, one for each thread. A thread that has
-    finished a page takes the next one. The ninth page starts last, when the
-    first thread has finished two pages: after 0.2 + 0.3 seconds. It needs
-    another 0.4 seconds, so the run takes 0.9. Equal shares would take
+    finished a page takes the next one. The ninth page starts last, as soon as
+    a thread has finished two pages: after 0.2 + 0.3 seconds. It needs another
+    0.4 seconds, so the run takes 0.9. Equal shares would take
     2.7 / 4 = 0.675 seconds. But a page cannot be split between threads, and
     here, the last page to start is a long one. (With any number of threads,
     the run takes at least as long as the slowest page: 0.4 seconds.)
@@ -30,7 +30,7 @@ Traps
       is deleted, and the connections close.
     - If several threads change the same data, they need a `threading.Lock`,
       which only one can hold at a time. (The GIL is not enough. For example,
-      `n += 1` reads n, then stores it: another thread may change n between
+      `n += 1` reads n, then stores n + 1: another thread may change n between
       the two.) Here, only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. So after Ctrl-C, the threads
       would still wait for pages *in flight*: requested, not yet arrived. But
@@ -78,8 +78,8 @@ def request_site(url):
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
     except (OSError, ValueError) as error:
-        # The download failed. (All `requests` errors are OSErrors. Some bad
-        # URLs raise a ValueError.) Any other error is a bug, and not caught.
+        # The download failed. (All `requests` errors are OSErrors. A few bad
+        # URLs raise only a ValueError.) Any other error is a bug.
         page.failed(error)
     else:
         page.arrived(response.status_code, response.content)

@@ -23,13 +23,13 @@ Traps
     - On Windows, on macOS, and on Linux since Python 3.14, a new process
       first imports this file, to find its functions. In that import,
       `__name__` is not "__main__". So the `if` at the end does not run the
-      lesson again. Without it, Python would stop there with an error. (On
+      lesson again. Without it, the new process would end with an error. (On
       Linux before Python 3.14, a new process is a copy, a *fork*, of the main
       one, and imports nothing.)
     - An exception in a process is kept until you call `result()`, as in
       lesson 2.
-    - What a process prints might not reach a notebook. So each worker returns
-      its Page, and the main process prints it.
+    - What a process prints might not reach a notebook. So a worker returns
+      each Page, and the main process prints it.
     - If a process is killed, `result()` raises a BrokenProcessPool. (Python's
       older pool, `multiprocessing.Pool`, would wait forever.)
 
@@ -73,8 +73,8 @@ def request_site(url):
         response = session.get(url, timeout=common.TIMEOUT)
         response.raise_for_status()  # raises an error for a 404
     except (OSError, ValueError) as error:
-        # The download failed. (All `requests` errors are OSErrors. Some bad
-        # URLs raise a ValueError.) Any other error is a bug, and not caught.
+        # The download failed. (All `requests` errors are OSErrors. A few bad
+        # URLs raise only a ValueError.) Any other error is a bug.
         page.failed(error)
     else:
         page.arrived(response.status_code, response.content)
@@ -90,7 +90,7 @@ def request_all_sites(urls, workers):
     workers = max(1, min(workers, len(urls), common.MAX_PROCESSES))
     # This `with` has two items, and the second one ends first: after Ctrl-C
     # or an error, `no_process_left` ends the processes. Then the pool has
-    # nothing left to wait for. Normally, it waits until its queue is empty.
+    # nothing left to wait for. By itself, it waits until its queue is empty.
     with (
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
         common.no_process_left(),
@@ -98,7 +98,7 @@ def request_all_sites(urls, workers):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`
         # also starts the processes. Until all have started, Ctrl-C waits:
-        # otherwise, each could print an error. (On Windows, it still may.)
+        # otherwise, they could print errors. (On Windows, they still may.)
         with common.ctrl_c_later():
             futures = [executor.submit(request_site, url) for url in urls]
         # `as_completed` yields each future when its call has ended.

@@ -1,11 +1,10 @@
 """Coroutines, with sleep in place of the network: nothing to install.
 
 Calling an `async def` function does not run it yet: the call makes a
-*coroutine*. A *task* is a coroutine that was handed to the *event loop*. The
-loop runs all tasks in one thread, and goes from task to task. When a task
-comes to an `await` and must wait for the result, it pauses, and the loop
-turns to another task. A *TaskGroup* makes tasks, and waits until all have
-ended.
+*coroutine*. A *task* runs a coroutine in the *event loop*. The loop runs all
+tasks in one thread, and goes from task to task. When a task comes to an
+`await` and must wait for the result, it pauses, and the loop turns to another
+task. A *TaskGroup* makes tasks, and waits until all have ended.
 
 What to look for
     There are three jobs, of 3, 2 and 1 steps. Each step takes a second.

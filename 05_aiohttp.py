@@ -7,9 +7,9 @@ a task comes to an `await` and must wait for the result, the loop turns to
 another task. A call to `requests` would *block* the loop: during the call, no
 other task could run. So this lesson uses aiohttp, whose calls can be awaited.
 
-All tasks run in one thread, and take turns only at an `await`. The *session*
-of aiohttp (an object that keeps its connections open, and reuses them) is
-made for that. So all tasks can share one.
+All tasks run in one thread, and take turns only at an `await`. An aiohttp
+*session* (an object that keeps its connections open, and reuses them) is
+designed for that. So all tasks can share one.
 
 What to look for
     All nine bars begin together, so the run takes 0.4 seconds, as long as the
@@ -42,8 +42,7 @@ Try
     Change `await asyncio.gather(*coroutines)` to
     `[await coroutine for coroutine in coroutines]`
         `await` alone makes nothing concurrent. A coroutine is not yet a task:
-        Task-1 runs each one, when the one before it has ended. The run takes
-        2.7 seconds.
+        Task-1 runs them one after another. The run takes 2.7 seconds.
     Above `page.arrived(response.status, body)`, add the line
     `sum(range(20_000_000))`
         Each page now needs some computing. All requests are sent before the
@@ -61,8 +60,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 import common
 
-# Limits in seconds. sock_connect is for one attempt to connect, sock_read for
-# one wait for data, and connect for looking up the host and all attempts.
+# Limits in seconds: `sock_connect` is for one attempt to connect, `sock_read`
+# for one wait for data, `connect` for looking up the host and all attempts.
 TIMEOUT = ClientTimeout(sock_connect=common.TIMEOUT, sock_read=common.TIMEOUT,
                         connect=6 * common.TIMEOUT)
 
@@ -98,10 +97,10 @@ async def show_site(url, session, semaphore):
 @common.timed  # The caller gets a pair: the Pages and the seconds.
 async def request_all_sites(urls, limit):
     """Download *urls*, a list; show and return their Pages."""
-    semaphore = asyncio.Semaphore(max(limit, 1))  # 0 would let no task in.
+    semaphore = asyncio.Semaphore(max(limit, 1))  # 0 lets no task in.
     # The connector opens the connections. By default, it allows 100 at once.
-    # Of 200 pages at once, 100 would wait inside it, and their bars would
-    # include that waiting. For a connector, `limit=0` means no limit.
+    # With more tasks, some would wait inside it, and their bars would include
+    # that waiting. For a connector, `limit=0` means no limit.
     connector = TCPConnector(limit=0)
     # With trust_env, aiohttp uses a proxy, but takes more time for each page.
     proxy = common.proxy_is_set()

@@ -1,6 +1,6 @@
 """What the five lessons share. Only the standard library is used.
 
-One run of a lesson, step by step:
+One run of lesson 1, 2, 3 or 5, step by step:
 
 1. `run` calls the lesson's `main` with the command line. `parse` reads it.
 2. `sites` yields the URLs. If the command line asks for none, `sites` starts
@@ -71,9 +71,9 @@ def timed(function):
 
 # ---- The record of one page ----
 
-# For each session of this process, an id: the process and a number (not that
-# of S1). A WeakKeyDictionary does not keep its keys alive: a dict would keep
-# the sessions, and their connections.
+# For each session of this process, an id: the process and a number (not the
+# one shown). A WeakKeyDictionary does not keep its keys alive: a dict would
+# keep the sessions, and their connections.
 session_ids = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)
 
@@ -128,8 +128,8 @@ class Page(Record):
 
     def arrived(self, status, body):
         """Record a response: its *status*, an int, and its *body*, bytes."""
-        # `raise_for_status` also lets some others pass, such as 304. (See RFC
-        # 9110, section 15.)
+        # `raise_for_status` lets a 304 pass, too. (RFC 9110, section 15, says
+        # what a status means.)
         success = 200 <= status <= 299
         self.ended("" if success else f"status {status} is not a success")
         self.status = status
@@ -215,18 +215,18 @@ def in_flight(records):
 def chart(records, seconds, noun="page", axis=0):
     """Draw a bar for each of *records*, whose run took *seconds*.
 
-    Normally, the chart ends at the sum of all times or, for the second chart
-    of lesson 4, at *axis* seconds, as its first one does. If the run is
-    longer, or has more than MAX_BARS records, the chart ends with the run.
+    The chart ends at *axis* seconds (lesson 4: where its first chart ends) or
+    else at the sum of all times. But if the run is longer, or has more than
+    MAX_BARS records, the chart ends with the run.
     """
     total = sum(record.end - record.start for record in records)
-    ends = "like the first one" if axis else "there"
+    ends = "where the first ends" if axis else "there"
     axis = axis or total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:
         shown = f"each of the first {MAX_BARS} of {len(records)} {noun}s"
-    # In lesson 1, the run is slightly longer than all bars together: so 2%
-    # more does not count as longer.
+    # In lesson 1, the run is slightly longer than all bars together. So up to
+    # 2% is ignored.
     if len(records) > MAX_BARS or seconds > axis * 1.02:
         ends = "with the run"
         axis = seconds
@@ -238,7 +238,7 @@ def chart(records, seconds, noun="page", axis=0):
     rows = sorted(records, key=lambda record: record.start)[:MAX_BARS]
     # Group by worker. Shorter names first: Thread_9 comes before Thread_10.
     rows.sort(key=lambda row: (len(row.worker), row.worker, row.process))
-    # The run ended with its last record, or soon after.
+    # An estimate: the run ended with its last record, or soon after.
     began = max(record.end for record in records) - seconds
     for record in rows:
         print(bar(record, began, axis))
@@ -275,10 +275,10 @@ def printable(text):
 def run(main):
     """Run *main* with the command line; exit with the status it returns.
 
-    Ctrl-C ends the program with one line, and status 130. But where Python is
-    interactive (if `%run` of IPython or Spyder runs the lesson), it is raised
-    again. If the output is closed early (by `| head` on Linux or macOS), the
-    program ends quietly, with status 1.
+    Ctrl-C ends the program with one line, and status 130. (In an interactive
+    Python, such as `%run` in IPython, it raises a KeyboardInterrupt.) If the
+    output is closed early (by `| head` on Linux or macOS), the program ends
+    quietly, with status 1.
     """
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
@@ -296,7 +296,7 @@ def run(main):
             print("\nInterrupted.", flush=True)
         os._exit(130)  # ends this process now, with all its threads
     finally:
-        # If nobody reads the output any more, printing fails.
+        # If nobody reads the output any more, this empty line fails.
         try:
             print(flush=True)
         except BrokenPipeError:
@@ -369,8 +369,8 @@ def sites(options):
 def proxy_is_set():
     """Return whether the environment or the system settings name a proxy.
 
-    With trust_env, aiohttp uses it. But then, for each page, it also looks for
-    a .netrc file. So lesson 5 sets trust_env only if there is a proxy.
+    With trust_env, aiohttp uses the proxy. But then, for each page, aiohttp
+    also looks for a .netrc file. So lesson 5 sets trust_env only if needed.
     """
     return bool(getproxies().keys() & {"http", "https"})
 
@@ -382,7 +382,7 @@ def ctrl_c_later():
     """Hold back Ctrl-C until the end of this `with` block.
 
     On Linux and macOS, processes that start in the block never receive it,
-    unless a fork server, which starts them, was running before. (SIGINT is
+    unless the fork server that starts them was already running. (SIGINT is
     the signal of Ctrl-C.) Only the main thread receives Ctrl-C, so in another
     thread, this function does nothing.
     """
@@ -431,8 +431,8 @@ def prepare_worker():
         os._exit(1)  # ends this process now, whatever it is doing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # `practice_site` sets no_proxy. But a fork server that was started before
-    # hands on an older environment. (If no variable names a proxy, no_proxy
+    # `practice_site` sets no_proxy. But a fork server that started earlier
+    # passes on an older environment. (If no variable names a proxy, no_proxy
     # must not be set: it would hide the proxy of the system settings.)
     if any(name.lower().endswith("_proxy") for name in os.environ):
         own = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")

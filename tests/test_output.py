@@ -74,7 +74,7 @@ class Chart(unittest.TestCase):
             # The first page began late.
             ([page("T", 1, 5)], 5, 0, 29, "ends with the run."),
             # The chart before was longer, and shorter.
-            ([page("T", 0, 3)], 3, 6, 18, "ends like the first one."),
+            ([page("T", 0, 3)], 3, 6, 18, "ends where the first ends."),
             ([page("T", 0, 3)], 3, 1, 36, "ends with the run."),
             # The page took no time.
             ([page("T", 1, 1)], 1, 0, 1, "ends with the run."),
