@@ -71,8 +71,9 @@ class Chart(unittest.TestCase):
         for pages, seconds, axis, width, told in (
             ([page("T", 0, 1)] * 4, 1, 0, 9,
              "each page, .* add up to 4.00 s. The chart ends there."),
-            # The first page began late.
+            # The first page began late, and hardly late.
             ([page("T", 1, 5)], 5, 0, 29, "ends with the run."),
+            ([page("T", 0.014, 1)], 1, 0, 36, "The chart ends there."),
             # The chart before was longer, and shorter.
             ([page("T", 0, 3)], 3, 6, 18, "ends where the first ends."),
             ([page("T", 0, 3)], 3, 1, 36, "ends with the run."),

@@ -297,7 +297,8 @@ class Places(unittest.TestCase):
                 env = ENVIRONMENT | {"PYTHONIOENCODING": encoding}
                 url = "http://127.0.0.1:1/"
                 program = start("01_sync", f"{url}\ud55c\x1b[1m", env=env)
-                output = finish(program)[1]
+                status, output, _ = finish(program)
+                self.assertEqual(status, 1)
                 self.assertIn(f"FAILED  {url}{shown} [1m ", output)
                 self.assertRegex(output, f"FAILED +{block}+\n")
                 self.assertTrue(output.replace("\n", " ").isprintable())
