@@ -34,7 +34,8 @@ Traps
       the two.) Here, only the main thread prints and appends to `pages`.
     - A thread cannot be stopped from outside. So after Ctrl-C, the threads
       would still wait for pages *in flight*: requested, not yet arrived. But
-      `common.run` ends the whole process, with all its threads.
+      `common.run` ends the whole process, with all its threads. (After a bug,
+      Python does wait for them.)
 
 Try
     python 02_threads.py --workers 9

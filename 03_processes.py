@@ -93,7 +93,7 @@ def request_all_sites(urls, workers):
     # nothing left to wait for. By itself, it waits until its queue is empty.
     with (
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
-        common.no_process_left(),
+        common.no_process_left(executor),
     ):
         # `submit` puts a call in the pool's queue. It immediately returns a
         # future: an object that will hold the result of that call. `submit`

@@ -275,10 +275,10 @@ def printable(text):
 def run(main):
     """Run *main* with the command line; exit with the status it returns.
 
-    Ctrl-C ends the program with one line, and status 130. (In an interactive
-    Python, such as `%run` in IPython, it raises a KeyboardInterrupt.) If the
-    output is closed early (by `| head` on Linux or macOS), the program ends
-    quietly, with status 1.
+    Ctrl-C ends the program with one line, and status 130. (If Python is
+    interactive, as with `%run` in IPython or with `python -i`, it raises a
+    KeyboardInterrupt.) If the output is closed early (by `| head` on Linux or
+    macOS), the program ends quietly, with status 1.
     """
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or later is needed.")
@@ -290,13 +290,14 @@ def run(main):
     try:
         status = main(sys.argv[1:])
     except KeyboardInterrupt:
-        if hasattr(sys, "ps1"):  # the prompt: Python is interactive
+        if hasattr(sys, "ps1") or sys.flags.interactive:
             raise
         with contextlib.suppress(BrokenPipeError):
             print("\nInterrupted.", flush=True)
         os._exit(130)  # ends this process now, with all its threads
     finally:
-        # If nobody reads the output any more, this empty line fails.
+        # If nobody reads the output any more, this empty line fails. (With an
+        # unbuffered output, `flush` alone would not.)
         try:
             print(flush=True)
         except BrokenPipeError:
@@ -325,7 +326,11 @@ def parse(doc, arguments, **own):
         text = f"at most N pages in flight at once (default: {default})"
         parser.add_argument(f"--{name}", type=number, default=default,
                             metavar="N", help=text)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for url in options.urls:
+        if not url.lower().startswith(("http://", "https://")):
+            parser.error(f"not an http:// or https:// URL: {url!r}")
+    return options
 
 
 def number(text):
@@ -405,8 +410,12 @@ def ctrl_c_later():
 
 
 @contextlib.contextmanager
-def no_process_left():
-    """If an exception ends this `with` block, end the processes it started."""
+def no_process_left(executor):
+    """If an exception ends this `with` block, end the processes it started.
+
+    In any case, wait until *executor*, a pool, has ended. Until then, Ctrl-C
+    is held back.
+    """
     before = set(multiprocessing.active_children())
     try:
         yield
@@ -414,6 +423,9 @@ def no_process_left():
         for process in set(multiprocessing.active_children()) - before:
             process.terminate()
         raise
+    finally:
+        with ctrl_c_later():
+            executor.shutdown()
 
 
 def prepare_worker():

@@ -25,9 +25,6 @@ class Answers(unittest.TestCase):
                 "http://a..b/": "label",
                 "http://[::1/": r"\[::1",
                 "http://a:99999/": "99999",
-                "host/page": "no scheme|invalidurl",
-                "httpx://a/": "no connection adapters|nonhttpurl",
-                "": "no scheme|invalidurl",
             }
             sizes = {server.address + path: size
                      for path, (_, size) in ODD.items()}
@@ -108,6 +105,8 @@ class CommandLine(unittest.TestCase):
     def test_wrong_arguments(self):
         for lesson in DOWNLOADING:
             self.check("--nonsense", lesson, "--nonsense")
+            for url in ("//a/", "host/page", "httpx://a/", ""):
+                self.check(f"https:// URL: '{url}'", lesson, "http://a/", url)
             self.check("--live", lesson, "--live", "http://a/")
             options = ["--repeat"]
             if lesson in OPTION:

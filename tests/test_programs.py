@@ -134,6 +134,14 @@ class CtrlC(unittest.TestCase):
             self.assertEqual(program.stderr.read(), "")
         self.assertEqual(program.returncode, 130)
 
+    def test_interactive(self):
+        """`python -i` keeps running, until its input ends."""
+        program = start("01_sync", "--repeat", "99", flags=["-i"])
+        read_until(program, " 200 ")
+        os.killpg(program.pid, signal.SIGINT)
+        errors = finish(program)[2]
+        self.assertIn("\nKeyboardInterrupt\n", errors)
+
     def test_practice_site_by_hand(self):
         program = start("common")
         lines = "".join(program.stdout.readline() for _ in range(4))
@@ -224,6 +232,21 @@ class Guards(unittest.TestCase):
             self.assertEqual(len(done), 1)
             self.assertIs(signal.getsignal(signal.SIGINT), before)
 
+    def test_ctrl_c_waits_for_the_end_of_a_pool(self):
+        done = []
+
+        def shutdown():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest")
+
+        pool = mock.Mock(shutdown=shutdown)
+        with (
+            self.assertRaises(KeyboardInterrupt),
+            common.no_process_left(pool),
+        ):
+            pass
+        self.assertEqual(len(done), 1)
+
     def test_the_main_process_has_no_parent(self):
         before = signal.getsignal(signal.SIGINT)
         common.prepare_worker()
@@ -250,7 +273,10 @@ class Guards(unittest.TestCase):
         of_the_lesson = context.Process(target=time.sleep, args=(60,))
         own.start()
         self.addCleanup(until.set)
-        with self.assertRaises(KeyboardInterrupt), common.no_process_left():
+        with (
+            self.assertRaises(KeyboardInterrupt),
+            common.no_process_left(mock.Mock()),
+        ):
             of_the_lesson.start()
             raise KeyboardInterrupt
         of_the_lesson.join()
