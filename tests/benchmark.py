@@ -61,17 +61,20 @@ local = threading.local()
 
 
 def make_session():
+    """Give this thread a session: the only one of lesson 1, or a worker's."""
     import requests  # here, so that it does not count for lesson 5
 
     local.session = requests.Session()
 
 
 def download(url):
+    """Download *url* over this thread's session; return its size in bytes."""
     with local.session.get(url, timeout=10) as response:
         return len(response.content)
 
 
 async def download_all(urls):
+    """Download *urls* in a task each, over one session; print their sizes."""
     import aiohttp
 
     async def fetch(url):
