@@ -220,7 +220,7 @@ def chart(records, seconds, noun="page", axis=0):
     MAX_BARS records, the chart ends with the run.
     """
     total = sum(record.end - record.start for record in records)
-    ends = "where the first ends" if axis else "there"
+    ends = "as the first one did" if axis else "there"
     axis = axis or total
     shown = f"each {noun}"
     if len(records) > MAX_BARS:

@@ -75,7 +75,7 @@ class Chart(unittest.TestCase):
             ([page("T", 1, 5)], 5, 0, 29, "ends with the run."),
             ([page("T", 0.014, 1)], 1, 0, 36, "The chart ends there."),
             # The chart before was longer, and shorter.
-            ([page("T", 0, 3)], 3, 6, 18, "ends where the first ends."),
+            ([page("T", 0, 3)], 3, 6, 18, "ends as the first one did."),
             ([page("T", 0, 3)], 3, 1, 36, "ends with the run."),
             # The page took no time.
             ([page("T", 1, 1)], 1, 0, 1, "ends with the run."),
