@@ -88,9 +88,9 @@ def request_all_sites(urls, workers):
     # No more processes than pages, but at least one. On Windows, a pool
     # cannot have more than 61 (MAX_PROCESSES).
     workers = max(1, min(workers, len(urls), common.MAX_PROCESSES))
-    # This `with` has two items, and the second one ends first: after Ctrl-C
-    # or an error, `no_process_left` ends the processes. Then the pool has
-    # nothing left to wait for. By itself, it waits until its queue is empty.
+    # This `with` has two items, and the second one ends first. After Ctrl-C
+    # or an error, `no_process_left` ends the processes. (By itself, the pool
+    # would first work through its queue.)
     with (
         ProcessPoolExecutor(workers, initializer=start_worker) as executor,
         common.no_process_left(executor),

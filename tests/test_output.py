@@ -65,6 +65,12 @@ class Chart(unittest.TestCase):
         starts = [row.index(BLOCK) for row in rows]
         self.assertEqual(starts[0] + 9, starts[1])
         self.assertEqual(starts[:2], starts[2:])
+        # Two processes may have workers of one name.
+        pages = [page("MainThread", second, second + 1) for second in range(3)]
+        pages[1].process = 0
+        _, _, rows = self.chart(pages, 3)
+        starts = [row.index(BLOCK) - 42 for row in rows]
+        self.assertEqual(starts, [12, 0, 24])
 
     def test_scale(self):
         """There is room for all bars, end to end, and for the whole run."""

@@ -79,13 +79,16 @@ class CtrlC(unittest.TestCase):
         cases = [("01_sync", 1, "spawn"), ("02_threads", 4, "spawn"),
                  ("05_aiohttp", 6, "spawn")]
         cases += [("03_processes", 4, method) for method in METHODS]
+        # What the processes ignore, too, if they are forked.
+        ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
         programs = []
         for lesson, at_once, method in cases:
             server = self.enterContext(Server())
             server.delays = {"/jython": 60, "/realpython": 60}
             jython, dice, realpython = server.urls[:3]
             urls = [dice, jython, realpython] * 3
-            program = start(lesson, *urls, env=starting_by(self, method))
+            env = starting_by(self, method, ignore)
+            program = start(lesson, *urls, env=env)
             programs.append((program, server, at_once))
         for program, server, at_once in programs:
             with self.subTest(program.args):
