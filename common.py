@@ -411,7 +411,7 @@ def ctrl_c_later():
 
 @contextlib.contextmanager
 def no_process_left(executor):
-    """If an exception ends this `with` block, end the processes it started.
+    """If an exception ends this `with` block, end all processes started in it.
 
     In any case, wait until *executor*, a pool, has ended. Until then, Ctrl-C
     is held back.

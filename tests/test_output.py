@@ -179,6 +179,14 @@ class PracticeSite(unittest.TestCase):
         self.assertNotIn(os.getpgid(0), groups)
         self.assertEqual(len(groups), 1)
 
+    def test_a_client_that_leaves(self):
+        """That is no error. And what is sent is sent without delay."""
+        client = mock.Mock()
+        client.makefile().readline.side_effect = ConnectionResetError
+        common.PracticeHandler(client, None, None)
+        client.setsockopt.assert_called_with(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+
     def test_many_at_once(self):
         """No client waits for a second to be let in."""
         with (
